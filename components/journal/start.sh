@@ -1,0 +1,38 @@
+#!/bin/sh
+# Starts Redis as the primary in the pod with ordinal 0 and as its replica in every other pod.
+# The password reaches Redis through standard input: not by an argument, a variable or a file on a disk.
+set -eu
+. /etc/redis/lib.sh
+
+case "$HOSTNAME" in
+*-0)
+	# An empty primary would make its replicas empty too. If a replica (there are at most eight) still has entries,
+	# the volume was lost: a person decides, and nothing is overwritten until then.
+	if [ ! -d /data/appendonlydir ]; then
+		for ordinal in 1 2 3 4 5 6 7 8; do
+			peer="${HOSTNAME%-0}-$ordinal.$PEERS"
+			size=$(ask DBSIZE -h "$peer" 2>/dev/null || true)
+			case "$size" in
+			'' | 0 | *[!0-9]*) ;;
+			*)
+				echo "the volume of the primary is empty but $peer holds $size keys: restore the volume from it, or delete the volumes of the replicas" >&2
+				exit 1
+				;;
+			esac
+		done
+	fi
+	role="min-replicas-to-write $MIN_REPLICAS_TO_WRITE"
+	;;
+*)
+	role="replicaof $PRIMARY 6379"
+	;;
+esac
+
+# Replicas announce the name that stays theirs, since their address does not.
+exec redis-server /etc/redis/redis.conf - <<EOF
+maxmemory $MAX_MEMORY
+replica-announce-ip $HOSTNAME.$PEERS
+requirepass "$(password)"
+masterauth "$(password)"
+$role
+EOF

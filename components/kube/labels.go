@@ -1,0 +1,35 @@
+package kube
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// Part identifies one part of an application. All of its objects carry the same labels.
+type Part struct {
+	// App is the value of the label `app`, which finds every object of the part and selects its pods.
+	App string
+	// Component is the part's role in the application, such as database or api: app.kubernetes.io/component.
+	Component string
+	// Instance tells two installations of the same part in one program apart: app.kubernetes.io/instance.
+	Instance string
+	// Image is the part's main image; its tag is app.kubernetes.io/version.
+	Image string
+}
+
+// Selector returns the labels that find the part's pods. They never change: a workload's selector is immutable.
+func (p Part) Selector() pulumi.StringMap {
+	return pulumi.StringMap{"app": pulumi.String(p.App)}
+}
+
+// Labels returns the labels of every object of the part, by the names that Kubernetes recommends:
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+func (p Part) Labels() pulumi.StringMap {
+	labels := p.Selector()
+	labels["app.kubernetes.io/name"] = pulumi.String(p.App)
+	labels["app.kubernetes.io/instance"] = pulumi.String(p.Instance)
+	labels["app.kubernetes.io/component"] = pulumi.String(p.Component)
+	labels["app.kubernetes.io/part-of"] = pulumi.String("journal")
+	labels["app.kubernetes.io/managed-by"] = pulumi.String("pulumi")
+	if version := imageVersion(p.Image); version != "" {
+		labels["app.kubernetes.io/version"] = pulumi.String(version)
+	}
+	return labels
+}

@@ -1,0 +1,163 @@
+package kube
+
+import (
+	"fmt"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	// ServicePort is the port of every HTTP Service.
+	ServicePort = 80
+	// HTTPPort is the port of every HTTP container: above 1024, since no container runs as root.
+	HTTPPort = 8080
+
+	httpPortName = "http"
+	// endpointsDelay is how long, in seconds, a pod goes on serving after it was told to stop: the time until every
+	// proxy and Ingress controller has learned that it is no endpoint any more.
+	endpointsDelay = 5
+	// terminationGracePeriod is how long, in seconds, open requests then have to end.
+	terminationGracePeriod = 30
+)
+
+// ServerArgs describe a stateless HTTP server of any number of equal replicas.
+type ServerArgs struct {
+	// Part says which part of the application the server is.
+	Part Part
+	// Namespace is where everything is created.
+	Namespace pulumi.StringInput
+	// Replicas is how many pods serve.
+	Replicas int
+	// Resources are what each pod is given.
+	Resources Resources
+	// Env are the container's environment variables. Secrets never go here.
+	Env corev1.EnvVarArray
+	// Volumes and Mounts are what the container mounts.
+	Volumes corev1.VolumeArray
+	Mounts  corev1.VolumeMountArray
+	// ReadyPath and LivePath are the URL paths of the probes: may the pod be sent requests, and does it live.
+	ReadyPath, LivePath string
+	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. Empty lets pods of
+	// every namespace connect, for controllers whose namespace is not known.
+	IngressNamespace string
+	// Egress is where the pods may connect to; empty forbids every connection.
+	Egress networkingv1.NetworkPolicyEgressRuleArray
+}
+
+// NewServer declares a stateless HTTP server as children of a component: a Deployment that updates without losing
+// capacity, its Service, its ServiceAccount without rights or token, a PodDisruptionBudget and the NetworkPolicy that
+// fences its pods. It returns the Service.
+func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*corev1.Service, error) {
+	child := pulumi.Parent(parent)
+	labels := args.Part.Labels()
+	meta := func() metav1.ObjectMetaArgs { return metav1.ObjectMetaArgs{Namespace: args.Namespace, Labels: labels} }
+
+	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
+		Metadata:                     meta(),
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, child)
+	if err != nil {
+		return nil, fmt.Errorf("service account: %w", err)
+	}
+
+	probe := func(path string, period, failures int) corev1.ProbeArgs {
+		return corev1.ProbeArgs{
+			HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(httpPortName)},
+			PeriodSeconds:    pulumi.Int(period),
+			TimeoutSeconds:   pulumi.Int(3),
+			FailureThreshold: pulumi.Int(failures),
+		}
+	}
+	pod := Pod{
+		Part:                   args.Part,
+		ServiceAccount:         account.Metadata.Name().Elem(),
+		Volumes:                args.Volumes,
+		TerminationGracePeriod: terminationGracePeriod + endpointsDelay,
+		Container: corev1.ContainerArgs{
+			Name:         pulumi.String(args.Part.App),
+			Image:        pulumi.String(args.Part.Image),
+			Env:          args.Env,
+			Ports:        corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(httpPortName), ContainerPort: pulumi.Int(HTTPPort)}},
+			Resources:    args.Resources.Requirements(),
+			VolumeMounts: args.Mounts,
+			// Starting may take 30 s; until then the other two probes wait.
+			StartupProbe:   probe(args.LivePath, 1, 30),
+			ReadinessProbe: probe(args.ReadyPath, 2, 3),
+			LivenessProbe:  probe(args.LivePath, 10, 3),
+			Lifecycle: corev1.LifecycleArgs{
+				PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(endpointsDelay)}},
+			},
+		},
+	}
+	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: meta(),
+		Spec: appsv1.DeploymentSpecArgs{
+			Replicas: pulumi.Int(args.Replicas),
+			Selector: metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
+			Strategy: appsv1.DeploymentStrategyArgs{
+				Type: pulumi.String("RollingUpdate"),
+				// A new pod is ready before an old one goes, so the update never costs capacity.
+				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
+			},
+			Template: pod.Template(),
+		},
+	}, child); err != nil {
+		return nil, fmt.Errorf("deployment: %w", err)
+	}
+
+	if err := NewDisruptionBudget(ctx, name, args.Part, args.Namespace, parent); err != nil {
+		return nil, err
+	}
+
+	from := networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}}
+	if args.IngressNamespace != "" {
+		from.NamespaceSelector = NamespaceSelector(args.IngressNamespace)
+	}
+	if err := NewFence(ctx, name, args.Part, args.Namespace, FenceArgs{
+		Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
+			From:  networkingv1.NetworkPolicyPeerArray{from},
+			Ports: TCP(HTTPPort),
+		}},
+		Egress: args.Egress,
+	}, parent); err != nil {
+		return nil, err
+	}
+
+	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+		Metadata: metav1.ObjectMetaArgs{
+			Name:      pulumi.String(args.Part.App), // other parts and the Ingress find it by this name
+			Namespace: args.Namespace,
+			Labels:    labels,
+		},
+		Spec: corev1.ServiceSpecArgs{
+			Selector: args.Part.Selector(),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String(httpPortName), Port: pulumi.Int(ServicePort), TargetPort: pulumi.String(httpPortName),
+			}},
+		},
+	}, child, pulumi.DeleteBeforeReplace(true)) // its name is fixed, so the new one needs the old one gone
+	if err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	return service, nil
+}
+
+// NewDisruptionBudget declares that a node drain or an upgrade may take one pod of the part at a time.
+func NewDisruptionBudget(ctx *pulumi.Context, name string, part Part, namespace pulumi.StringInput, parent pulumi.Resource) error {
+	_, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: metav1.ObjectMetaArgs{Namespace: namespace, Labels: part.Labels()},
+		Spec: policyv1.PodDisruptionBudgetSpecArgs{
+			MaxUnavailable: pulumi.Int(1),
+			Selector:       metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
+		},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return fmt.Errorf("pod disruption budget: %w", err)
+	}
+	return nil
+}

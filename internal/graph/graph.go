@@ -1,0 +1,266 @@
+// Package graph runs a Pulumi program against mocks and keeps what it registers, so that tests assert on the whole graph
+// after the run. Nothing is asserted during it: a function on an unknown value never runs.
+package graph
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const kubernetesPrefix = "kubernetes:"
+
+// Resource is one registration.
+type Resource struct {
+	// Type is the type token, such as kubernetes:apps/v1:Deployment or journal:components:Redis.
+	Type string
+	// Name is the logical name.
+	Name string
+	// Parent is the URN of the parent; empty for the stack.
+	Parent string
+	// Inputs are what the resource was registered with.
+	Inputs resource.PropertyMap
+	// DependsOn are the URNs that it waits for.
+	DependsOn []string
+	// Protected says whether the engine refuses to delete it.
+	Protected bool
+}
+
+// Graph is everything that one run registered.
+type Graph struct {
+	mu        sync.Mutex
+	preview   bool
+	resources []Resource
+	outputs   map[string]any
+}
+
+// Option changes what the run's context says.
+type Option func(*pulumi.RunInfo)
+
+// Preview runs the program as `pulumi preview` does, in which names that the engine makes are not known.
+func Preview() Option { return func(info *pulumi.RunInfo) { info.DryRun = true } }
+
+// Config sets configuration values, by their keys with namespace.
+func Config(values map[string]string) Option {
+	return func(info *pulumi.RunInfo) { info.Config = maps.Clone(values) }
+}
+
+// Root sets the folder of the project and the stack that runs.
+func Root(dir, stack string) Option {
+	return func(info *pulumi.RunInfo) { info.RootDirectory, info.Stack = dir, stack }
+}
+
+// Run runs the program against mocks. The graph holds what was registered until the program failed, if it did.
+func Run(program pulumi.RunFunc, options ...Option) (*Graph, error) {
+	g := &Graph{outputs: map[string]any{}}
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
+		g.preview = ctx.DryRun()
+		if err := program(ctx); err != nil {
+			return err
+		}
+		for name, value := range ctx.GetCurrentExportMap() {
+			pulumi.ToOutput(value).ApplyT(func(v any) any {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.outputs[name] = v
+				return nil
+			})
+		}
+		return nil
+	}, func(info *pulumi.RunInfo) {
+		pulumi.WithMocks("journal", "test", g)(info)
+		for _, option := range options {
+			option(info)
+		}
+	})
+	return g, err
+}
+
+// NewResource records a registration and answers as a provider would: with the inputs, and a name where none was given.
+func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	rpc := args.RegisterRPC
+	g.mu.Lock()
+	g.resources = append(g.resources, Resource{
+		Type:      args.TypeToken,
+		Name:      args.Name,
+		Parent:    rpc.GetParent(),
+		Inputs:    args.Inputs,
+		DependsOn: rpc.GetDependencies(),
+		Protected: rpc.GetProtect(),
+	})
+	g.mu.Unlock()
+
+	state := args.Inputs.Copy()
+	if args.TypeToken == "random:index/randomPassword:RandomPassword" {
+		state["result"] = resource.MakeSecret(resource.NewStringProperty("the-generated-password"))
+	}
+	if strings.HasPrefix(args.TypeToken, kubernetesPrefix) {
+		metadata := resource.PropertyMap{}
+		if state["metadata"].IsObject() {
+			metadata = state["metadata"].ObjectValue().Copy()
+		}
+		if _, named := metadata["name"]; !named {
+			if g.preview {
+				metadata["name"] = resource.MakeComputed(resource.NewStringProperty(""))
+			} else {
+				metadata["name"] = resource.NewStringProperty(args.Name + "-1a2b3c4d")
+			}
+		}
+		state["metadata"] = resource.NewObjectProperty(metadata)
+	}
+	return args.Name + "-id", state, nil
+}
+
+// Call answers no invoke: the program makes none.
+func (g *Graph) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return nil, fmt.Errorf("unexpected call of %s", args.Token)
+}
+
+// Outputs returns the stack outputs whose value is known.
+func (g *Graph) Outputs() map[string]any { return maps.Clone(g.outputs) }
+
+// All returns every registration, ordered by parent, type and name, without the stack itself.
+func (g *Graph) All() []Resource {
+	var all []Resource
+	for _, r := range g.resources {
+		if r.Type != "pulumi:pulumi:Stack" {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b Resource) int {
+		return strings.Compare(a.Parent+" "+a.Type+" "+a.Name, b.Parent+" "+b.Type+" "+b.Name)
+	})
+	return all
+}
+
+// OfType returns the registrations of one type.
+func (g *Graph) OfType(token string) []Resource {
+	return slices.DeleteFunc(g.All(), func(r Resource) bool { return r.Type != token })
+}
+
+// Find returns the one registration with this type and name, or an error that lists what there is.
+func (g *Graph) Find(token, name string) (Resource, error) {
+	var names []string
+	for _, r := range g.OfType(token) {
+		if r.Name == name {
+			return r, nil
+		}
+		names = append(names, r.Name)
+	}
+	return Resource{}, fmt.Errorf("no %s named %q; there are %q", token, name, names)
+}
+
+// Field returns the input at a dotted path such as spec.template.spec.containers[0].image, without its secret mark, or
+// nil where there is none.
+func (r Resource) Field(path string) any {
+	property, err := resource.ParsePropertyPath(path)
+	if err != nil {
+		return fmt.Sprintf("bad path: %v", err)
+	}
+	value, found := property.Get(resource.NewObjectProperty(r.Inputs))
+	if !found {
+		return nil
+	}
+	return plain(value)
+}
+
+// IsSecret says whether the input at a dotted path, or something that contains it, is marked secret.
+func (r Resource) IsSecret(path string) bool {
+	property, err := resource.ParsePropertyPath(path)
+	if err != nil {
+		return false
+	}
+	for length := 1; length <= len(property); length++ {
+		if value, found := property[:length].Get(resource.NewObjectProperty(r.Inputs)); found && value.IsSecret() {
+			return true
+		}
+	}
+	return false
+}
+
+// ParentName returns the type and the name of the parent, or "the stack".
+func (r Resource) ParentName() string {
+	if parent := urn.URN(r.Parent); parent.IsValid() && parent.Type() != "pulumi:pulumi:Stack" {
+		return string(parent.Type()) + " " + parent.Name()
+	}
+	return "the stack"
+}
+
+// Manifests returns every Kubernetes object as a YAML document, and every other registration as a comment, each with its
+// type, name and parent. Secret values are hidden. It is what a golden file holds and what linters of manifests read.
+func (g *Graph) Manifests() (string, error) {
+	var text strings.Builder
+	for _, r := range g.All() {
+		fmt.Fprintf(&text, "# %s %s, of %s\n", r.Type, r.Name, r.ParentName())
+		if !strings.HasPrefix(r.Type, kubernetesPrefix) {
+			continue
+		}
+		object, ok := plain(hideSecrets(resource.NewObjectProperty(r.Inputs))).(map[string]any)
+		if !ok {
+			return "", fmt.Errorf("%s %s has no inputs", r.Type, r.Name)
+		}
+		if metadata, ok := object["metadata"].(map[string]any); ok && metadata["name"] == nil {
+			metadata["name"] = r.Name + "-1a2b3c4d"
+		}
+		document, err := encoding.YAML.Marshal(object)
+		if err != nil {
+			return "", err
+		}
+		text.Write(document)
+		text.WriteString("---\n")
+	}
+	return text.String(), nil
+}
+
+// hideSecrets replaces every secret value.
+func hideSecrets(value resource.PropertyValue) resource.PropertyValue {
+	switch {
+	case value.IsSecret():
+		return resource.NewStringProperty("[secret]")
+	case value.IsObject():
+		object := resource.PropertyMap{}
+		for key, inner := range value.ObjectValue() {
+			object[key] = hideSecrets(inner)
+		}
+		return resource.NewObjectProperty(object)
+	case value.IsArray():
+		array := make([]resource.PropertyValue, len(value.ArrayValue()))
+		for i, inner := range value.ArrayValue() {
+			array[i] = hideSecrets(inner)
+		}
+		return resource.NewArrayProperty(array)
+	case value.IsOutput():
+		if value.OutputValue().Secret {
+			return resource.NewStringProperty("[secret]")
+		}
+		return hideSecrets(value.OutputValue().Element)
+	}
+	return value
+}
+
+// plain turns a property into ordinary Go values. Whole numbers become int, so that YAML shows them as such.
+func plain(value resource.PropertyValue) any {
+	return value.MapRepl(nil, func(v resource.PropertyValue) (any, bool) {
+		switch {
+		case v.IsSecret():
+			return plain(v.SecretValue().Element), true
+		case v.IsComputed():
+			return "[unknown]", true
+		case v.IsOutput():
+			if !v.OutputValue().Known {
+				return "[unknown]", true
+			}
+			return plain(v.OutputValue().Element), true
+		case v.IsNumber() && v.NumberValue() == float64(int(v.NumberValue())):
+			return int(v.NumberValue()), true
+		}
+		return nil, false
+	})
+}

@@ -1,0 +1,11 @@
+// Command journal is the Pulumi program: `pulumi up -s dev` deploys the stack that Pulumi.dev.yaml describes.
+package main
+
+import (
+	"example.com/journal/stacks"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func main() {
+	pulumi.Run(stacks.Deploy)
+}

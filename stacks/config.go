@@ -1,0 +1,222 @@
+package stacks
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"example.com/journal/components/journal"
+	"example.com/journal/components/kube"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Config is everything that a stack decides. Each field is one key of Pulumi.yaml, which says what it means; what a
+// stack leaves out has the component's default.
+type Config struct {
+	// Namespace is the journal's namespace.
+	Namespace string
+	// Journal are the parameters of the journal.
+	Journal journal.Args
+}
+
+// key binds one key of the configuration to the field it sets.
+type key struct {
+	name string
+	set  func(text string) error // reads the value's text; the error is the rule that it breaks and the fix
+}
+
+// keys are all keys that a stack may set.
+func (c *Config) keys() []key {
+	j := &c.Journal
+	keys := []key{
+		text("namespace", &c.Namespace),
+		text("ingressNamespace", &j.IngressNamespace),
+		text("redisImage", &j.Redis.Image),
+		count("redisReplicas", &j.Redis.Replicas),
+		boolean("redisQuorum", &j.Redis.Quorum),
+		text("redisMaxMemory", &j.Redis.MaxMemory),
+		text("redisStorageSize", &j.Redis.StorageSize),
+		text("redisStorageClass", &j.Redis.StorageClass),
+		text("apiImage", &j.API.Image),
+		count("apiReplicas", &j.API.Replicas),
+		text("apiLogLevel", &j.API.LogLevel),
+		text("frontendImage", &j.Frontend.Image),
+		count("frontendReplicas", &j.Frontend.Replicas),
+		text("exposureHost", &j.Exposure.Host),
+		text("exposureClass", &j.Exposure.Class),
+		integer("exposurePort", &j.Exposure.Port),
+		text("exposureTlsSecret", &j.Exposure.TLSSecret),
+	}
+	keys = append(keys, resources("redis", &j.Redis.Resources)...)
+	keys = append(keys, resources("api", &j.API.Resources)...)
+	return append(keys, resources("frontend", &j.Frontend.Resources)...)
+}
+
+// resources binds the four keys of one part's resources.
+func resources(part string, r *kube.Resources) []key {
+	return []key{
+		text(part+"Cpu", &r.CPU),
+		text(part+"CpuLimit", &r.CPULimit),
+		text(part+"Memory", &r.Memory),
+		text(part+"MemoryLimit", &r.MemoryLimit),
+	}
+}
+
+// text binds a key whose value is taken as it is; the components check it.
+func text(name string, field *string) key {
+	return key{name, func(text string) error {
+		*field = text
+		return nil
+	}}
+}
+
+// integer binds a key whose value is a whole number.
+func integer(name string, field *int) key {
+	return key{name, func(text string) error {
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("not a whole number; write digits without quotes, such as 3")
+		}
+		*field = number
+		return nil
+	}}
+}
+
+// count binds a key whose value is a whole number above zero. A component takes zero as its default, so a zero that
+// somebody wrote is refused here.
+func count(name string, field *int) key {
+	whole := integer(name, field)
+	return key{name, func(text string) error {
+		if err := whole.set(text); err != nil {
+			return err
+		}
+		if *field < 1 {
+			return errors.New("it must be 1 or more; write for example 3, or leave the key out for the default")
+		}
+		return nil
+	}}
+}
+
+// boolean binds a key whose value is true or false.
+func boolean(name string, field *bool) key {
+	return key{name, func(text string) error {
+		switch text {
+		case "true", "false":
+			*field = text == "true"
+			return nil
+		}
+		return errors.New("not a boolean; write true or false without quotes")
+	}}
+}
+
+// Load reads the configuration of the stack that runs. The error holds every fault at once, each with its key, value,
+// rule and fix.
+func Load(ctx *pulumi.Context) (Config, error) {
+	values := map[string]string{}
+	// Pulumi hands a program the keys it asks for and no list of them, so unknown keys are found in the stack's file.
+	// A program that runs inline in another one has no folder; that one calls Check.
+	if root := ctx.RootDirectory(); root != "" {
+		var err error
+		if _, values, err = readStackFile(root, ctx.Stack()); err != nil {
+			return Config{}, err
+		}
+	}
+	var c Config
+	for _, key := range c.keys() {
+		if value, set := ctx.GetConfig(ctx.Project() + ":" + key.name); set {
+			values[key.name] = value
+		}
+	}
+	return parse(ctx.Project(), values)
+}
+
+// Check reads the configuration of a stack from Pulumi.yaml and Pulumi.<stack>.yaml in dir, without an engine, and
+// reports what Load would. It lets a program refuse a stack before anything starts.
+func Check(dir, stack string) error {
+	project, values, err := readStackFile(dir, stack)
+	if err != nil {
+		return err
+	}
+	_, err = parse(project, values)
+	return err
+}
+
+// readStackFile returns the project's name and its own keys in the file of a stack. The value of a secret stays hidden.
+func readStackFile(dir, stack string) (name string, values map[string]string, err error) {
+	project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml"))
+	if err != nil {
+		return "", nil, err
+	}
+	name = string(project.Name)
+	path := filepath.Join(dir, project.StackConfigDir, "Pulumi."+stack+".yaml")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return "", nil, fmt.Errorf("stack %q has no configuration: %s is missing; write it, or choose a stack that has one", stack, filepath.Base(path))
+	}
+	sink := diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
+	file, err := workspace.LoadProjectStack(sink, project, path)
+	if err != nil {
+		return "", nil, err
+	}
+	values = map[string]string{}
+	for k, v := range file.Config {
+		if k.Namespace() != name {
+			continue // another provider's or program's
+		}
+		if values[k.Name()], err = v.Value(config.NewBlindingDecrypter()); err != nil {
+			return "", nil, fmt.Errorf("%s: %w", k, err)
+		}
+	}
+	return name, values, nil
+}
+
+// parse sets the configuration from the texts of its values, and reports every fault: unknown keys, wrong types, and
+// what the components refuse.
+func parse(project string, values map[string]string) (Config, error) {
+	var c Config
+	var faults kube.Faults
+	known := map[string]bool{}
+	for _, key := range c.keys() {
+		known[key.name] = true
+		// An empty text is the same as no value: the component's default.
+		if value := values[key.name]; value != "" {
+			faults.Check(key.name, value, key.set(value))
+		}
+	}
+	refused := map[string]bool{}
+	for _, fault := range faults {
+		refused[fault.Field] = true
+	}
+
+	unknown := []string{}
+	for name := range values {
+		if !known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		faults.Refuse(name, values[name], "unknown key; remove it, or write the one that is meant: Pulumi.yaml lists them all")
+	}
+
+	if c.Namespace == "" {
+		c.Namespace = defaultNamespace
+	}
+	faults.Check("namespace", c.Namespace, kube.CheckName(c.Namespace))
+	for _, fault := range c.Journal.Check() {
+		if !refused[fault.Field] { // a value of the wrong type is reported as that alone
+			faults = append(faults, fault)
+		}
+	}
+	for _, fault := range faults {
+		fault.Field = project + ":" + fault.Field
+	}
+	return c, faults.Err()
+}
