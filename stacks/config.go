@@ -149,7 +149,8 @@ func Check(dir, stack string) error {
 	return err
 }
 
-// readStackFile returns the project's name and its own keys in the file of a stack. The value of a secret stays hidden.
+// readStackFile returns the project's name and its own keys as the engine would hand them over: those in the file of a
+// stack, and the defaults of Pulumi.yaml. The value of a secret stays hidden.
 func readStackFile(dir, stack string) (name string, values map[string]string, err error) {
 	project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml"))
 	if err != nil {
@@ -166,6 +167,11 @@ func readStackFile(dir, stack string) (name string, values map[string]string, er
 		return "", nil, err
 	}
 	values = map[string]string{}
+	for key, declaration := range project.Config {
+		if declaration.Default != nil {
+			values[key] = fmt.Sprint(declaration.Default)
+		}
+	}
 	for k, v := range file.Config {
 		if k.Namespace() != name {
 			continue // another provider's or program's

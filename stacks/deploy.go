@@ -47,7 +47,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	ctx.Export("url", app.Exposure.URL)
-	ctx.Export("namespace", namespace.Metadata.Name())
+	ctx.Export("namespace", namespace.Metadata.Name().Elem())
 	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
 	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
 	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})

@@ -1,4 +1,4 @@
-package stacks_test
+package stacks
 
 import (
 	"flag"
@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"example.com/journal/internal/graph"
-	"example.com/journal/stacks"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -36,7 +35,7 @@ func stackNames(t *testing.T) []string {
 func TestEachStackDeclaresWhatItsGoldenFileShows(t *testing.T) {
 	for _, stack := range stackNames(t) {
 		t.Run(stack, func(t *testing.T) {
-			g, err := graph.Run(stacks.Deploy, graph.Root(root, stack))
+			g, err := graph.Run(Deploy, graph.Root(root, stack))
 			require.NoError(t, err)
 			manifests, err := g.Manifests()
 			require.NoError(t, err)

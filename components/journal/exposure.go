@@ -88,7 +88,7 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 	if a.API == nil || a.Frontend == nil {
 		return nil, fmt.Errorf("exposure %q: %w", name, errors.New("api or frontend is missing: the routes lead to both; pass what NewAPI and NewFrontend returned"))
 	}
-	exposure := &Exposure{URL: pulumi.String(a.url()).ToStringOutput()}
+	exposure := &Exposure{}
 	if err := ctx.RegisterComponentResourceV2(exposureType, name, pulumi.Map{
 		"host":  pulumi.String(a.Host),
 		"class": pulumi.String(a.Class),
@@ -119,6 +119,7 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 	}, pulumi.Parent(exposure)); err != nil {
 		return nil, fmt.Errorf("exposure %q: %w", name, err)
 	}
+	exposure.URL = pulumi.String(a.url()).ToStringOutput()
 	return exposure, ctx.RegisterResourceOutputs(exposure, pulumi.Map{"url": exposure.URL})
 }
 

@@ -15,7 +15,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const kubernetesPrefix = "kubernetes:"
+const (
+	kubernetesPrefix = "kubernetes:"
+	unknown          = "[unknown]" // stands for a value that a preview cannot know
+)
 
 // Resource is one registration.
 type Resource struct {
@@ -65,14 +68,21 @@ func Run(program pulumi.RunFunc, options ...Option) (*Graph, error) {
 		if err := program(ctx); err != nil {
 			return err
 		}
+		if g.preview {
+			return nil // unknown outputs would never come
+		}
+		var exports sync.WaitGroup
 		for name, value := range ctx.GetCurrentExportMap() {
+			exports.Add(1)
 			pulumi.ToOutput(value).ApplyT(func(v any) any {
+				defer exports.Done()
 				g.mu.Lock()
 				defer g.mu.Unlock()
 				g.outputs[name] = v
 				return nil
 			})
 		}
+		exports.Wait()
 		return nil
 	}, func(info *pulumi.RunInfo) {
 		pulumi.WithMocks("journal", "test", g)(info)
@@ -106,24 +116,27 @@ func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		if state["metadata"].IsObject() {
 			metadata = state["metadata"].ObjectValue().Copy()
 		}
-		if _, named := metadata["name"]; !named {
-			if g.preview {
-				metadata["name"] = resource.MakeComputed(resource.NewStringProperty(""))
-			} else {
-				metadata["name"] = resource.NewStringProperty(args.Name + "-1a2b3c4d")
-			}
+		_, named := metadata["name"]
+		switch {
+		case !named && g.preview:
+			state["metadata"] = resource.MakeComputed(resource.NewObjectProperty(metadata))
+		case !named:
+			metadata["name"] = resource.NewStringProperty(autoName(args.Name))
+			state["metadata"] = resource.NewObjectProperty(metadata)
 		}
-		state["metadata"] = resource.NewObjectProperty(metadata)
 	}
 	return args.Name + "-id", state, nil
 }
+
+// autoName is the name of an object that was given none; the engine's end differs each time.
+func autoName(logicalName string) string { return logicalName + "-1a2b3c4d" }
 
 // Call answers no invoke: the program makes none.
 func (g *Graph) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return nil, fmt.Errorf("unexpected call of %s", args.Token)
 }
 
-// Outputs returns the stack outputs whose value is known.
+// Outputs returns the stack outputs of an update; a preview has none.
 func (g *Graph) Outputs() map[string]any { return maps.Clone(g.outputs) }
 
 // All returns every registration, ordered by parent, type and name, without the stack itself.
@@ -164,11 +177,26 @@ func (r Resource) Field(path string) any {
 	if err != nil {
 		return fmt.Sprintf("bad path: %v", err)
 	}
-	value, found := property.Get(resource.NewObjectProperty(r.Inputs))
-	if !found {
-		return nil
+	var value any = plain(resource.NewObjectProperty(r.Inputs))
+	for _, step := range property {
+		switch container := value.(type) {
+		case map[string]any:
+			key, _ := step.(string)
+			value = container[key]
+		case []any:
+			index, ok := step.(int)
+			if !ok || index >= len(container) {
+				return nil
+			}
+			value = container[index]
+		default:
+			if value == unknown {
+				return unknown // what is within the unknown is unknown
+			}
+			return nil
+		}
 	}
-	return plain(value)
+	return value
 }
 
 // IsSecret says whether the input at a dotted path, or something that contains it, is marked secret.
@@ -207,7 +235,7 @@ func (g *Graph) Manifests() (string, error) {
 			return "", fmt.Errorf("%s %s has no inputs", r.Type, r.Name)
 		}
 		if metadata, ok := object["metadata"].(map[string]any); ok && metadata["name"] == nil {
-			metadata["name"] = r.Name + "-1a2b3c4d"
+			metadata["name"] = autoName(r.Name)
 		}
 		document, err := encoding.YAML.Marshal(object)
 		if err != nil {
@@ -252,10 +280,10 @@ func plain(value resource.PropertyValue) any {
 		case v.IsSecret():
 			return plain(v.SecretValue().Element), true
 		case v.IsComputed():
-			return "[unknown]", true
+			return unknown, true
 		case v.IsOutput():
 			if !v.OutputValue().Known {
-				return "[unknown]", true
+				return unknown, true
 			}
 			return plain(v.OutputValue().Element), true
 		case v.IsNumber() && v.NumberValue() == float64(int(v.NumberValue())):

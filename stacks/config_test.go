@@ -1,0 +1,141 @@
+package stacks
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/journal/internal/graph"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// images are the least that a stack must configure.
+const images = `
+  journal:apiImage: registry.example.com/journal-api:v0.1.0-0a1b2c3
+  journal:frontendImage: registry.example.com/journal-web:v0.1.0-0a1b2c3
+`
+
+// project makes a folder with the real Pulumi.yaml and a stack called test with these lines of configuration.
+func project(t *testing.T, lines string) string {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := os.ReadFile(filepath.Join(root, "Pulumi.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), text, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.test.yaml"), []byte("config:\n"+lines), 0o644))
+	return dir
+}
+
+func TestTheStacksOfTheRepositoryAreAccepted(t *testing.T) {
+	for _, stack := range stackNames(t) {
+		assert.NoError(t, Check(root, stack), stack)
+	}
+}
+
+func TestEachFaultInAConfigurationNamesKeyValueRuleAndFix(t *testing.T) {
+	for _, c := range []struct{ line, says string }{
+		{"journal:redisReplcas: 3", `journal:redisReplcas "3": unknown key; remove it, or write the one that is meant`},
+		{"journal:redisReplicas: two", `journal:redisReplicas "two": not a whole number; write digits without quotes`},
+		{"journal:redisReplicas: 2.5", `journal:redisReplicas "2.5": not a whole number`},
+		{"journal:redisQuorum: maybe", `journal:redisQuorum "maybe": not a boolean; write true or false`},
+		{"journal:redisReplicas: 0", `journal:redisReplicas "0": it must be 1 or more`},
+		{"journal:apiReplicas: -2", `journal:apiReplicas "-2": it must be 1 or more`},
+		{"journal:apiReplicas: 1", `journal:apiReplicas "1": with less than 2`},
+		{"journal:apiMemory: 10 GB", `journal:apiMemory "10 GB": not a Kubernetes quantity; write a number with a suffix and no space`},
+		{"journal:exposureHost: http://journal", `journal:exposureHost "http://journal": not a DNS name; write it in lower case`},
+		{"journal:redisImage: redis:latest", `journal:redisImage "redis:latest": the tag "latest" can be moved to another content; write an exact version or a digest, such as redis:1.2.3`},
+		{"journal:redisImage: redis:7", `journal:redisImage "redis:7": the tag "7" can be moved`},
+		{"journal:redisImage: redis", `journal:redisImage "redis": it has no tag`},
+		{"journal:redisMemory: 64Mi", `journal:redisMemoryLimit "64Mi": below the dataset limit maxMemory of 128Mi`},
+		{"journal:redisReplicas: 4\n  journal:redisQuorum: true", `journal:redisReplicas "4": a quorum needs an odd number, since an even one survives no more failures than one less; write 5`},
+		{"journal:namespace: Team A", `journal:namespace "Team A": not a DNS label`},
+		{"journal:redisReplicas: {count: 3}", `journal:redisReplicas "{\"count\":3}": not a whole number`},
+	} {
+		err := Check(project(t, images+"  "+c.line+"\n"), "test")
+		assert.ErrorContains(t, err, c.says)
+		if err != nil {
+			assert.Len(t, strings.Split(err.Error(), "\n"), 1, "one fault is one line:\n%v", err)
+		}
+	}
+}
+
+func TestAllFaultsAreReportedAtOnceAndNothingIsDeclared(t *testing.T) {
+	dir := project(t, `
+  journal:apiImage: journal-api:latest
+  journal:frontendImage: journal-web
+  journal:redisReplicas: two
+  journal:redisReplcas: 3
+  journal:apiReplicas: 0
+  journal:exposureHost: a_b
+`)
+	g, err := graph.Run(Deploy, graph.Root(dir, "test"))
+	require.ErrorContains(t, err, `the configuration of stack "test" is refused, nothing was changed`)
+	for _, key := range []string{"apiImage", "frontendImage", "redisReplicas", "redisReplcas", "apiReplicas", "exposureHost"} {
+		assert.ErrorContains(t, err, "journal:"+key+" ")
+	}
+	assert.Empty(t, g.All())
+}
+
+func TestAStackWithoutAFileIsRefused(t *testing.T) {
+	assert.ErrorContains(t, Check(root, "staging"), "Pulumi.staging.yaml is missing")
+}
+
+func TestAnotherProvidersKeysAreLeftAlone(t *testing.T) {
+	assert.NoError(t, Check(project(t, images+"  kubernetes:context: dev\n"), "test"))
+}
+
+func TestTheEnginesValuesComeBeforeTheFiles(t *testing.T) {
+	g, err := graph.Run(Deploy, graph.Root(project(t, images), "test"), graph.Config(map[string]string{"journal:apiReplicas": "5"}))
+	require.NoError(t, err)
+	api, err := g.Find("kubernetes:apps/v1:Deployment", "journal-api")
+	require.NoError(t, err)
+	assert.Equal(t, 5, api.Field("spec.replicas"))
+}
+
+func TestPulumiYamlDeclaresEveryKeyWithItsTypeItsMeaningAndItsDefault(t *testing.T) {
+	declared, err := workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
+	require.NoError(t, err)
+	var names []string
+	for name, declaration := range declared.Config {
+		names = append(names, name)
+		assert.True(t, declaration.IsExplicitlyTyped(), name)
+		assert.NotEmpty(t, declaration.Description, name)
+		assert.NotNil(t, declaration.Default, name)
+	}
+	var known []string
+	for _, key := range (&Config{}).keys() {
+		known = append(known, key.name)
+	}
+	assert.ElementsMatch(t, known, names)
+}
+
+func TestTheDefaultsOfPulumiYamlAreThoseOfTheComponents(t *testing.T) {
+	fromFile, err := graph.Run(Deploy, graph.Root(project(t, images), "test"))
+	require.NoError(t, err)
+	fromComponents, err := graph.Run(Deploy, graph.Config(map[string]string{
+		"journal:apiImage":      "registry.example.com/journal-api:v0.1.0-0a1b2c3",
+		"journal:frontendImage": "registry.example.com/journal-web:v0.1.0-0a1b2c3",
+		"journal:redisImage":    "docker.io/library/redis:7.4.2",
+	}))
+	require.NoError(t, err)
+	want, err := fromComponents.Manifests()
+	require.NoError(t, err)
+	got, err := fromFile.Manifests()
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+}
+
+func TestTheOutputsSayWhereEverythingIs(t *testing.T) {
+	g, err := graph.Run(Deploy, graph.Root(project(t, images+"  journal:exposurePort: 8080\n"), "test"))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{
+		"url":               "http://journal.localhost:8080/",
+		"namespace":         "journal",
+		"redisWriteAddress": "redis-0.redis.journal.svc:6379",
+		"redisReadAddress":  "redis-read.journal.svc:6379",
+		"secretNames":       []string{"journal-redis-1a2b3c4d"},
+	}, g.Outputs())
+}
