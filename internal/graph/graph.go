@@ -15,10 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-const (
-	kubernetesPrefix = "kubernetes:"
-	unknown          = "[unknown]" // stands for a value that a preview cannot know
-)
+const kubernetesPrefix = "kubernetes:"
 
 // Resource is one registration.
 type Resource struct {
@@ -28,7 +25,7 @@ type Resource struct {
 	Name string
 	// Parent is the URN of the parent; empty for the stack.
 	Parent string
-	// Inputs are what the resource was registered with.
+	// Inputs are what the resource was registered with. Mocks leave out what a preview cannot know.
 	Inputs resource.PropertyMap
 	// DependsOn are the URNs that it waits for.
 	DependsOn []string
@@ -190,9 +187,6 @@ func (r Resource) Field(path string) any {
 			}
 			value = container[index]
 		default:
-			if value == unknown {
-				return unknown // what is within the unknown is unknown
-			}
 			return nil
 		}
 	}
@@ -279,12 +273,7 @@ func plain(value resource.PropertyValue) any {
 		switch {
 		case v.IsSecret():
 			return plain(v.SecretValue().Element), true
-		case v.IsComputed():
-			return unknown, true
 		case v.IsOutput():
-			if !v.OutputValue().Known {
-				return unknown, true
-			}
 			return plain(v.OutputValue().Element), true
 		case v.IsNumber() && v.NumberValue() == float64(int(v.NumberValue())):
 			return int(v.NumberValue()), true
