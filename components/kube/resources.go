@@ -11,7 +11,7 @@ import (
 const ephemeralStorage = "64Mi"
 
 // Resources are what one container is given. Requests equal limits unless a limit is set apart, so that a pod has the
-// Guaranteed quality of service and neighbours cannot take from it.
+// Guaranteed quality of service and neighbors cannot take from it.
 type Resources struct {
 	// CPU is the request, a Kubernetes quantity such as 100m.
 	CPU string

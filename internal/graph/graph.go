@@ -174,7 +174,7 @@ func (r Resource) Field(path string) any {
 	if err != nil {
 		return fmt.Sprintf("bad path: %v", err)
 	}
-	var value any = plain(resource.NewObjectProperty(r.Inputs))
+	value := plain(resource.NewObjectProperty(r.Inputs))
 	for _, step := range property {
 		switch container := value.(type) {
 		case map[string]any:

@@ -163,7 +163,7 @@ func (b *builder) compile(ctx context.Context, p program, start time.Time) error
 	}
 	// The linker writes to another name, so that an interrupted build leaves no half executable under the real one.
 	partial := filepath.Join(b.bin, "."+p.name+".partial")
-	defer os.Remove(partial)
+	defer func() { _ = os.Remove(partial) }()
 	command := b.goCommand(ctx, p, "build", "-v", "-ldflags", strings.Join(flags, " "), "-o", partial, p.pkg)
 	output, err := command.StderrPipe()
 	if err != nil {

@@ -1,0 +1,83 @@
+# Every command is here; `make help` lists them. CI runs the same ones.
+STACK ?= dev
+# Which group of end-to-end tests `make e2e` runs: journal, or all when it is empty.
+RUN ?=
+
+SANDBOX := go run -C sandbox ./cmd/sandbox
+TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
+# Modules of our own code. The toolchain's modules hold a main each and are vetted as they are built.
+MODULES := . services sandbox
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+.PHONY: go
+go: # Go is the one thing that has to be there
+	@command -v go >/dev/null || { echo 'no go command: install Go 1.26 or newer, https://go.dev/dl/' >&2; exit 1; }
+
+## The sandbox: a real one-node Kubernetes on this machine, and the stack on it.
+
+.PHONY: up
+up: go ## start the sandbox and deploy STACK (dev)
+	@$(SANDBOX) up --stack $(STACK)
+
+.PHONY: preview
+preview: go ## show what `make up` would change
+	@$(SANDBOX) preview --stack $(STACK)
+
+.PHONY: down
+down: go ## stop the sandbox; its data stays
+	@$(SANDBOX) down
+
+.PHONY: reset
+reset: go ## stop the sandbox and delete its data
+	@$(SANDBOX) reset --yes
+
+.PHONY: status
+status: go ## what runs, and where
+	@$(SANDBOX) status --stack $(STACK)
+
+.PHONY: logs
+logs: go ## logs of all pods, or of one part: make logs APP=api
+	@$(SANDBOX) logs $(APP)
+
+.PHONY: kubeconfig
+kubeconfig: go ## print the path of the sandbox's kubeconfig
+	@$(SANDBOX) kubeconfig
+
+.PHONY: images
+images: go ## build the images; push them with REGISTRY=registry.example.com/team
+	@$(SANDBOX) images $(if $(REGISTRY),--push $(REGISTRY))
+
+## Tests
+
+.PHONY: test
+test: vet lint unit score ## everything that needs no cluster and no root
+
+.PHONY: vet
+vet: go
+	@for m in $(MODULES); do (cd $$m && go vet ./... && test -z "$$(gofmt -l .)") || exit 1; done
+
+.PHONY: lint
+lint: go
+	@for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
+
+.PHONY: unit
+unit: go
+	@set -e; redis=$$(go run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
+	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis go test ./...); done
+
+.PHONY: score
+score: go # kube-score over the manifests of every stack
+	@for f in stacks/testdata/*.yaml; do $(TOOL) kube-score score --kubernetes-version v1.34 --output-format ci $$f > /dev/null || { $(TOOL) kube-score score $$f; exit 1; }; done
+
+.PHONY: golden
+golden: go ## rewrite the golden files after a change that is meant
+	go test ./stacks -update
+
+.PHONY: e2e
+e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal
+	@go -C sandbox test -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)')

@@ -1,0 +1,467 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"example.com/journal/sandbox/cache"
+)
+
+func TestTagNamesTheCommitOfCleanServices(t *testing.T) {
+	repo := checkout(t)
+	want := strings.TrimSpace(git(t, repo, "rev-parse", "HEAD"))
+	write(t, repo, "README.md", "changed\n")
+	git(t, repo, "add", "README.md")
+	git(t, repo, "commit", "-m", "Not about services")
+	write(t, repo, "uncommitted.txt", "neither is this\n")
+
+	got, err := readRevision(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.id != want || got.tag() != "v0.1.0-"+want[:12] {
+		t.Errorf("revision: got %s, tag %s, want the commit %s", got.id, got.tag(), want)
+	}
+	if files := strings.Join(got.files, " "); !strings.Contains(files, "journal-web/html/index.html") || strings.Contains(files, "README") {
+		t.Errorf("files: got %s", files)
+	}
+}
+
+func TestTagNamesTheTreeOfUncommittedServices(t *testing.T) {
+	repo := checkout(t)
+	seen := map[string]string{}
+	for _, c := range []struct {
+		what   string
+		change func()
+	}{
+		{"clean", func() {}},
+		{"changed", func() { write(t, repo, "services/journal-web/html/index.html", "<p>two") }},
+		{"staged", func() {
+			write(t, repo, "services/journal-web/html/index.html", "<p>three")
+			git(t, repo, "add", "services")
+		}},
+		{"new file", func() { write(t, repo, "services/journal-web/html/new.css", "p{}") }},
+		{"file gone", func() { remove(t, repo, "services/journal-web/html/index.html") }},
+		{"new version", func() { write(t, repo, "services/VERSION", "0.2.0\n") }},
+	} {
+		before := status(t, repo)
+		c.change()
+		if c.what == "clean" && status(t, repo) != before {
+			t.Fatal("the checkout is not clean")
+		}
+		state := status(t, repo) + git(t, repo, "count-objects")
+		got, err := readRevision(t.Context(), repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := readRevision(t.Context(), repo)
+		if err != nil || again.tag() != got.tag() {
+			t.Errorf("%s: the second tag is %s (%v), want %s", c.what, again.tag(), err, got.tag())
+		}
+		if other, ok := seen[got.tag()]; ok {
+			t.Errorf("%s: tag %s is the one of %q", c.what, got.tag(), other)
+		}
+		seen[got.tag()] = c.what
+		if after := status(t, repo) + git(t, repo, "count-objects"); after != state {
+			t.Errorf("%s: the checkout was written to: got %q, want %q", c.what, after, state)
+		}
+	}
+	// The same content has the same name, committed elsewhere or not: nothing but the tree counts.
+	write(t, repo, "services/VERSION", "0.1.0\n")
+	write(t, repo, "services/journal-web/html/index.html", "<p>two")
+	remove(t, repo, "services/journal-web/html/new.css")
+	got, err := readRevision(t.Context(), repo)
+	if err != nil || seen[got.tag()] != "changed" {
+		t.Errorf("content of %q: got tag %s of %q (%v)", "changed", got.tag(), seen[got.tag()], err)
+	}
+}
+
+func TestRevisionWorksBeforeTheFirstCommit(t *testing.T) {
+	repo := t.TempDir()
+	git(t, repo, "init", "-q")
+	services(t, repo)
+	got, err := readRevision(t.Context(), repo)
+	if err != nil || got.id != got.tree || !regexp.MustCompile(`^v0\.1\.0-[0-9a-f]{12}$`).MatchString(got.tag()) {
+		t.Errorf("revision: got %+v (%v)", got, err)
+	}
+}
+
+func TestRevisionSaysWhatIsWrong(t *testing.T) {
+	plain := t.TempDir()
+	services(t, plain)
+	_, err := readRevision(t.Context(), plain)
+	wantError(t, err, plain, "not the top of a git checkout", "clone")
+
+	inner := filepath.Join(checkout(t), "inner")
+	services(t, inner)
+	_, err = readRevision(t.Context(), inner)
+	wantError(t, err, "not the top of a git checkout")
+
+	repo := checkout(t)
+	write(t, repo, "services/VERSION", "1.2\n")
+	_, err = readRevision(t.Context(), repo)
+	wantError(t, err, `services/VERSION "1.2": not a semantic version`, `"0.1.0"`)
+
+	remove(t, repo, "services/VERSION")
+	_, err = readRevision(t.Context(), repo)
+	wantError(t, err, "services/VERSION", "such as 0.1.0")
+
+	t.Setenv("PATH", t.TempDir())
+	write(t, repo, "services/VERSION", "0.1.0\n")
+	_, err = readRevision(t.Context(), repo)
+	wantError(t, err, "git is not on PATH", "install it")
+}
+
+func TestOwnProgramsAreReproducible(t *testing.T) {
+	var digests [2]v1.Hash
+	for i := range digests {
+		b := build(t, checkout(t))
+		r, err := b.api(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.inputs = nil // the repositories have commits of their own
+		r.config = config(r.name, "0.1.0", "")
+		content, err := r.build(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if digests[i], err = content.Digest(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("two builds of the same files got the digests %s and %s", digests[0], digests[1])
+	}
+}
+
+func TestLayerDependsOnTheContentAlone(t *testing.T) {
+	dir := t.TempDir()
+	digest := func(mode os.FileMode) v1.Hash {
+		path := filepath.Join(dir, mode.String())
+		if err := os.WriteFile(path, []byte("text"), mode); err != nil {
+			t.Fatal(err)
+		}
+		f := files{}
+		f.folder("tmp", 0o777|os.ModeSticky)
+		f.link("bin", "usr/bin")
+		if err := f.copy("usr/bin/tool", path); err != nil {
+			t.Fatal(err)
+		}
+		layer, err := f.layer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash, err := layer.DiffID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	if private, public := digest(0o700), digest(0o755); private != public {
+		t.Errorf("the umask shows: got %s and %s", private, public)
+	}
+	if program, text := digest(0o711), digest(0o644); program == text {
+		t.Error("a program and a text got the same layer")
+	}
+}
+
+func TestPagesOfTheSameSizeHaveDifferentTimes(t *testing.T) {
+	one, two := contentTime([]byte("one")), contentTime([]byte("two"))
+	if one.Equal(two) || !contentTime([]byte("one")).Equal(one) {
+		t.Errorf("times: got %s and %s, want two that follow from the content", one, two)
+	}
+}
+
+func TestBuildMakesAllImagesOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("downloads Debian packages: left out by -short")
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		t.Skip("needs a Debian machine: there is no apt-get")
+	}
+	repo := checkout(t)
+	dir := build(t, repo).dir
+	var progress bytes.Buffer
+	images, err := Build(t.Context(), repo, dir, &progress)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	commit := strings.TrimSpace(git(t, repo, "rev-parse", "HEAD"))
+	for i, want := range []struct {
+		key, reference, command, revision string
+		files                             []string
+	}{
+		{"apiImage", "journal.example.com/journal-api:v0.1.0-" + commit[:12], "/journal-api", commit, []string{"journal-api"}},
+		{"frontendImage", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -g daemon off; -c /etc/nginx/nginx.conf", commit,
+			[]string{"usr/sbin/nginx", "etc/nginx/nginx.conf", "etc/nginx/mime.types", "usr/share/nginx/html/index.html", "etc/passwd", "tmp"}},
+		{"redisImage", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
+		{"", "journal.example.com/pause:v0.1.0", "/pause", "", []string{"pause"}},
+	} {
+		image := images[i]
+		if image.ConfigKey != want.key || !regexp.MustCompile("^"+want.reference+"$").MatchString(image.Reference) {
+			t.Errorf("image %d: got %s=%s, want %s=%s", i, image.ConfigKey, image.Reference, want.key, want.reference)
+		}
+		content := open(t, image)
+		config, err := content.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(append(config.Config.Entrypoint, config.Config.Cmd...), " "); got != want.command || config.Config.User != "10001:10001" {
+			t.Errorf("%s: got %q as %s", image.Reference, got, config.Config.User)
+		}
+		labels := config.Config.Labels
+		if labels["org.opencontainers.image.revision"] != want.revision || labels["org.opencontainers.image.version"] == "" || labels["org.opencontainers.image.title"] == "" {
+			t.Errorf("%s: got labels %v", image.Reference, labels)
+		}
+		held := list(t, content)
+		for _, path := range want.files {
+			if !held[path] {
+				t.Errorf("%s: there is no %s in it", image.Reference, path)
+			}
+		}
+		for path := range held {
+			if strings.HasPrefix(path, "usr/share/doc") || strings.HasPrefix(path, "usr/share/man") {
+				t.Errorf("%s: %s is in it", image.Reference, path)
+			}
+		}
+	}
+
+	progress.Reset()
+	again, err := Build(t.Context(), repo, dir, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range images {
+		if images[i] != again[i] {
+			t.Errorf("second build: got %+v, want %+v", again[i], images[i])
+		}
+	}
+	if out := progress.String(); strings.Count(out, "unchanged") != 4 || strings.Contains(out, "built") {
+		t.Errorf("second build: got\n%swant four unchanged images", out)
+	}
+}
+
+func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
+	b := build(t, checkout(t))
+	r, err := b.api(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := b.image(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Push(t.Context(), []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}, target); err != nil {
+		t.Fatal(err)
+	}
+	reference, err := image.In(target)
+	if err != nil || reference != target+"/journal-api:"+b.revision.tag() {
+		t.Fatalf("reference: got %s (%v)", reference, err)
+	}
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := remote.Image(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotConfig, err1 := got.ConfigName()
+	wantConfig, err2 := open(t, image).ConfigName()
+	if err := errors.Join(err1, err2); err != nil || gotConfig != wantConfig {
+		t.Errorf("pushed image: got %s, want %s (%v)", gotConfig, wantConfig, err)
+	}
+
+	_, err = image.In("Registry!")
+	wantError(t, err, `registry "Registry!"`, "registry.example.com/team-a")
+}
+
+func TestBuildErrorsNameTheImage(t *testing.T) {
+	repo := checkout(t)
+	write(t, repo, "services/journal-api/main.go", "package main\n\nfunc main() { undefined() }\n")
+	b := build(t, repo)
+	r, err := b.api(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.image(t.Context(), r)
+	wantError(t, err, "go build", "undefined: undefined")
+	if left, _ := os.ReadDir(b.dir.Images()); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+}
+
+func TestOnlyRecentArchivesAreKept(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"api-1.tar", "api-2.tar", "api-3.tar", "api-4.tar", "api-5.tar", "api-6.tar", "web-1.tar"} {
+		write(t, dir, name, "")
+	}
+	newest := filepath.Join(dir, "api-1.tar")
+	when := contentTime(nil)
+	for _, name := range []string{"api-3.tar"} {
+		if err := os.Chtimes(filepath.Join(dir, name), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prune(dir, "api")
+	left, err := filepath.Glob(filepath.Join(dir, "*.tar"))
+	if err != nil || len(left) != keepArchives+1 {
+		t.Errorf("archives left: got %v (%v), want %d", left, err, keepArchives+1)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "api-3.tar")); err == nil {
+		t.Error("the oldest archive is still there")
+	}
+	if _, err := os.Stat(newest); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEachDebianVersionHasATagOfItsOwn(t *testing.T) {
+	for version, want := range map[string]string{"5:7.0.15-1~deb12u1": "7.0.15-1-deb12u1", "7.2.4": "7.2.4", "1:8.0.2+ds-1": "8.0.2-ds-1"} {
+		if got := debianTag(version); got != want {
+			t.Errorf("%s: got %s, want %s", version, got, want)
+		}
+	}
+}
+
+// build returns a builder for a checkout, with a cache of its own that shares the downloaded Debian packages.
+func build(t *testing.T, repo string) *builder {
+	t.Helper()
+	shared, err := cache.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(shared.Debian(), dir.Path("debian")); err != nil {
+		t.Fatal(err)
+	}
+	rev, err := readRevision(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &builder{services: filepath.Join(repo, "services"), dir: dir, revision: rev}
+}
+
+// checkout makes a git repository with small services, all committed.
+func checkout(t *testing.T) string {
+	t.Helper()
+	repo := t.TempDir()
+	git(t, repo, "init", "-q")
+	services(t, repo)
+	git(t, repo, "add", ".")
+	git(t, repo, "commit", "-m", "Add services")
+	return repo
+}
+
+func services(t *testing.T, repo string) {
+	t.Helper()
+	for path, text := range map[string]string{
+		"VERSION":                     "0.1.0\n",
+		"go.mod":                      "module example.com/services\n\ngo 1.26\n",
+		"journal-api/main.go":         "package main\n\nfunc main() {}\n",
+		"journal-web/nginx.conf":      "events {}\n",
+		"journal-web/html/index.html": "<p>one",
+	} {
+		write(t, repo, filepath.Join("services", path), text)
+	}
+}
+
+func write(t *testing.T, dir, path, text string) {
+	t.Helper()
+	path = filepath.Join(dir, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, dir, path string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, path)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func status(t *testing.T, repo string) string {
+	t.Helper()
+	return git(t, repo, "status", "--porcelain", "--untracked-files=all")
+}
+
+func git(t *testing.T, repo string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", repo, "-c", "user.name=alice", "-c", "user.email=alice@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func open(t *testing.T, image Image) v1.Image {
+	t.Helper()
+	tag, err := name.NewTag(image.Reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := tarball.ImageFromPath(image.Archive, &tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// list returns the paths in an image.
+func list(t *testing.T, image v1.Image) map[string]bool {
+	t.Helper()
+	all := mutate.Extract(image)
+	defer func() { _ = all.Close() }()
+	paths := map[string]bool{}
+	for archive := tar.NewReader(all); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return paths
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths[header.Name] = true
+	}
+}
+
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("got no error, want one with %q", parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("got error %q, want it to contain %q", err, part)
+		}
+	}
+}
