@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"embed"
+	"path"
+)
+
+// addons are the objects that every cluster of the sandbox has.
+//
+//go:embed addons/*.yaml
+var addons embed.FS
+
+// applyAddons brings the cluster's own objects up to date, also in data of an older version.
+func (d *daemon) applyAddons(ctx context.Context) error {
+	entries, err := addons.ReadDir("addons")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		text, err := addons.ReadFile(path.Join("addons", entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := writeSecret(path.Join(runFolder, "addons", entry.Name()), text); err != nil {
+			return err
+		}
+	}
+	return d.processes.run(ctx, component{
+		name: "kubectl", path: kubernetesProgram,
+		args: []string{
+			"apply", "--server-side", "--force-conflicts", "--field-manager=sandbox",
+			"--kubeconfig=" + kubeconfigFile("admin"), "--filename=" + runFolder + "/addons",
+		},
+	})
+}
+
+const corefile = runFolder + "/Corefile"
+
+// corefileText answers for the cluster's names, and that others do not exist: there is nothing else in the node's network. The cache is short, so
+// that a pod that comes back is found at once.
+const corefileText = `.:53 {
+  errors
+  health 127.0.0.1:8081
+  ready 127.0.0.1:8181
+  kubernetes cluster.local in-addr.arpa {
+    kubeconfig ` + runFolder + `/coredns.kubeconfig
+    ttl 5
+  }
+  template ANY ANY {
+    rcode NXDOMAIN
+  }
+  cache 5
+}
+`
+
+// dns resolves the names of Services and pods.
+func dns() component {
+	return component{
+		name: "coredns", path: kubernetesProgram,
+		files: map[string]string{corefile: corefileText},
+		args:  []string{"-conf", corefile},
+		ready: exists("http://127.0.0.1:8181/ready"),
+	}
+}
+
+// networkPolicy enforces NetworkPolicies.
+func networkPolicy() component {
+	return component{
+		name: "network-policy", path: kubernetesProgram,
+		args: []string{"-kubeconfig", kubeconfigFile("network-policy"), "-node", Name, "-service-cidr", serviceCIDR},
+	}
+}
+
+// localStorage makes the volumes of the default StorageClass.
+func localStorage() component {
+	return component{
+		name: "local-storage", path: kubernetesProgram,
+		args: []string{
+			"-kubeconfig", kubeconfigFile("local-storage"), "-dir", "/var/lib/volumes", "-node", Name,
+			"-provisioner", "sandbox.journal.example.com/local",
+		},
+	}
+}
+
+const ingressPort = "8000"
+
+// ingress serves the Ingresses of class traefik on ingressPort, to which the machine's HTTP port leads.
+func ingress() component {
+	return component{
+		name: "traefik", path: traefikProgram,
+		env: []string{"KUBECONFIG=" + kubeconfigFile("traefik")},
+		args: []string{
+			"--global.checknewversion=false", "--global.sendanonymoususage=false",
+			"--entrypoints.web.address=" + nodeIP + ":" + ingressPort,
+			"--entrypoints.websecure.address=" + nodeIP + ":8443",
+			"--entrypoints.ping.address=127.0.0.1:8082", "--ping.entrypoint=ping",
+			"--providers.kubernetesingress.ingressclass=" + IngressClass,
+			// The address that Ingresses report, which is where the machine reaches them.
+			"--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
+			// A pod that has ended should leave the rotation at once, not within the usual two seconds.
+			"--providers.providersthrottleduration=100ms",
+			"--accesslog", "--log.level=INFO", "--log.nocolor",
+		},
+		ready: exists("http://127.0.0.1:8082/ping"),
+	}
+}

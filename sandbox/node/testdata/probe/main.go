@@ -1,0 +1,82 @@
+// Command probe is what runs in the test's pods: a pause program, a server that keeps what it is told on a volume, and
+// a client that looks at the network from inside.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if len(args) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	switch args[0] {
+	case "serve":
+		return serve(ctx, args[1])
+	case "get":
+		response, err := (&http.Client{Timeout: 3 * time.Second}).Get(args[1])
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		_, err = io.Copy(os.Stdout, response.Body)
+		return err
+	case "dial":
+		connection, err := net.DialTimeout("tcp", args[1], 2*time.Second)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	case "id":
+		_, err := fmt.Println(os.Getuid(), os.Getgid())
+		return err
+	}
+	return errors.New("unknown command " + args[0])
+}
+
+// serve answers with the file at path, to which each start and each SIGTERM adds a word.
+func serve(ctx context.Context, path string) error {
+	if err := add(path, "started "); err != nil {
+		return err
+	}
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
+	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: time.Second}
+	go func() {
+		<-ctx.Done()
+		_ = add(path, "ended ")
+		_ = server.Close()
+	}()
+	fmt.Println("serving", path)
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func add(path, word string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(word)
+	return errors.Join(err, file.Close())
+}
