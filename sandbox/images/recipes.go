@@ -54,7 +54,7 @@ func (b *builder) web(ctx context.Context) (recipe, error) {
 		return r, err
 	}
 	r.inputs = append(r.inputs, filepath.Base(root))
-	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
+	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
 	r.config.ExposedPorts = map[string]struct{}{"8080/tcp": {}}
 	r.config.StopSignal = "SIGQUIT"
 	r.layers = func(context.Context) ([]files, error) {

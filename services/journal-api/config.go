@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// config is the environment, parsed and checked.
+type config struct {
+	listenAddress     string
+	redisWriteAddress string
+	redisReadAddress  string
+	redisPasswordFile string
+	patience          time.Duration
+	shutdownDelay     time.Duration
+	logLevel          slog.Level
+}
+
+// loadConfig reads the environment and reports everything that is wrong with
+// it at once.
+func loadConfig(getenv func(string) string) (config, error) {
+	var problems []error
+	text := func(name, fallback string) string {
+		if value := getenv(name); value != "" {
+			return value
+		}
+		return fallback
+	}
+	address := func(name, fallback string) string {
+		value := text(name, fallback)
+		if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
+			problems = append(problems, fmt.Errorf("%s %q: not an address; write host:port", name, value))
+		}
+		return value
+	}
+	duration := func(name string, fallback, least time.Duration) time.Duration {
+		value, err := time.ParseDuration(text(name, fallback.String()))
+		if err != nil || value < least || value > time.Minute {
+			problems = append(problems, fmt.Errorf("%s %q: not a duration from %v to 1m; write for example %q",
+				name, getenv(name), least, fallback))
+		}
+		return value
+	}
+
+	c := config{
+		listenAddress:     address("JOURNAL_LISTEN_ADDRESS", ":8080"),
+		redisWriteAddress: address("JOURNAL_REDIS_WRITE_ADDRESS", ""),
+		redisPasswordFile: text("JOURNAL_REDIS_PASSWORD_FILE", ""),
+		patience:          duration("JOURNAL_REDIS_PATIENCE", 10*time.Second, 100*time.Millisecond),
+		shutdownDelay:     duration("JOURNAL_SHUTDOWN_DELAY", 5*time.Second, 0),
+	}
+	c.redisReadAddress = c.redisWriteAddress
+	if getenv("JOURNAL_REDIS_READ_ADDRESS") != "" {
+		c.redisReadAddress = address("JOURNAL_REDIS_READ_ADDRESS", "")
+	}
+	if _, err := readPassword(c.redisPasswordFile); err != nil {
+		problems = append(problems, fmt.Errorf("JOURNAL_REDIS_PASSWORD_FILE %q: %w; name a file with the password in it",
+			c.redisPasswordFile, err))
+	}
+	if level := text("JOURNAL_LOG_LEVEL", "info"); c.logLevel.UnmarshalText([]byte(level)) != nil {
+		problems = append(problems, fmt.Errorf("JOURNAL_LOG_LEVEL %q: not a level; write debug, info, warn or error", level))
+	}
+	return c, errors.Join(problems...)
+}

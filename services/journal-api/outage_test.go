@@ -1,0 +1,305 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestRequestsWaitForARestartOfThePrimaryAndNothingAcknowledgedIsLost(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	j := newJournal(t, server, map[string]string{"JOURNAL_REDIS_PATIENCE": "10s"})
+
+	stop := j.keepPosting("keep me")
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		time.Sleep(200 * time.Millisecond)
+		server.stop(signal)
+		time.Sleep(300 * time.Millisecond)
+		server.start()
+	}
+	time.Sleep(200 * time.Millisecond)
+	acknowledged := stop()
+
+	var listed []string
+	for _, entry := range j.list("100") {
+		listed = append(listed, entry.ID)
+	}
+	slices.Sort(acknowledged)
+	slices.Sort(listed)
+	if len(acknowledged) == 0 || !slices.Equal(listed, acknowledged) {
+		t.Errorf("%d entries, want the %d that were acknowledged", len(listed), len(acknowledged))
+	}
+}
+
+func TestAWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	lossy := newLossyProxy(t, server.address)
+	j := newJournal(t, server, map[string]string{
+		"JOURNAL_REDIS_WRITE_ADDRESS": lossy.address,
+		"JOURNAL_REDIS_READ_ADDRESS":  server.address,
+	})
+	warm := "/api/entries/" + j.create("loads the scripts").ID
+	j.do("PUT", warm, textBody("x")).is(http.StatusOK)
+	j.do("DELETE", warm, "").is(http.StatusNoContent)
+
+	lossy.loseNextScript()
+	created := j.post("once").is(http.StatusCreated)
+	if all := j.list("20"); len(all) != 1 || all[0] != created.entry() {
+		t.Fatalf("created %+v, want only %+v", all, created.entry())
+	}
+	lossy.loseNextScript()
+	keyed := j.post("twice", "Idempotency-Key: k").is(http.StatusCreated)
+	if keyed.header.Get("Idempotency-Replayed") != "" || len(j.list("20")) != 2 {
+		t.Errorf("a try of the API's own counts as a replay: %v", keyed.header)
+	}
+	path := "/api/entries/" + created.entry().ID
+	lossy.loseNextScript()
+	changed := j.do("PUT", path, textBody("changed"), `If-Match: "1"`).is(http.StatusOK).entry()
+	if read := j.do("GET", path, "").entry(); changed != read || read.Version != 2 {
+		t.Errorf("changed %+v, read %+v, want the same with version 2", changed, read)
+	}
+	lossy.loseNextScript()
+	j.do("DELETE", path, "", `If-Match: "2"`).is(http.StatusNoContent)
+	if lost := lossy.lost.Load(); lost != 4 {
+		t.Errorf("%d answers were lost, want 4", lost)
+	}
+}
+
+func TestARedisThatIsAwayIs503WithRetryAfterAndComesBack(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	j := newJournal(t, server, soon)
+	path := "/api/entries/" + j.create("here").ID
+	j.do("GET", "/readyz", "").is(http.StatusOK)
+
+	server.stop(syscall.SIGTERM)
+	j.post("x").isUnavailable()
+	j.do("PUT", path, textBody("x")).isUnavailable()
+	j.do("DELETE", path, "").isUnavailable()
+	j.do("GET", path, "").isUnavailable()
+	j.do("GET", "/api/entries", "").isUnavailable()
+	j.do("GET", "/readyz", "").isUnavailable()
+	j.do("GET", "/healthz", "").is(http.StatusOK)
+
+	server.start()
+	eventually(t, "entries are there again", func() bool { return j.do("GET", path, "").status == http.StatusOK })
+	j.do("GET", "/readyz", "").is(http.StatusOK)
+}
+
+func TestARedisThatRefusesWritesIs503AndStillReads(t *testing.T) {
+	t.Parallel()
+	primary := newRedisServer(t)
+	replica := newReplica(t, primary)
+	for name, address := range map[string]string{"NOREPLICAS": primary.address, "READONLY": replica.address} {
+		j := newJournal(t, primary, map[string]string{
+			"JOURNAL_REDIS_WRITE_ADDRESS": address, "JOURNAL_REDIS_PATIENCE": "300ms",
+		})
+		if name == "NOREPLICAS" {
+			primary.configure("min-replicas-to-write", "3")
+		}
+		j.post("x").isUnavailable()
+		j.do("GET", "/api/entries", "").is(http.StatusOK)
+		j.do("GET", "/readyz", "").is(http.StatusOK)
+		if metrics := string(j.do("GET", "/metrics", "").body); !strings.Contains(metrics,
+			fmt.Sprintf(`journal_redis_errors_total{address="write",reason=%q}`, name)) {
+			t.Errorf("no %s in the metrics", name)
+		}
+	}
+}
+
+func TestAReplicaThatLostItsPrimaryAndMayNotServeStaleDataIs503(t *testing.T) {
+	t.Parallel()
+	primary := newRedisServer(t)
+	replica := newReplica(t, primary, "replica-serve-stale-data no")
+	j := newJournal(t, primary, map[string]string{
+		"JOURNAL_REDIS_READ_ADDRESS": replica.address, "JOURNAL_REDIS_PATIENCE": "300ms",
+	})
+	primary.stop(syscall.SIGTERM)
+	eventually(t, "the replica refuses", func() bool { return j.do("GET", "/readyz", "").status == http.StatusServiceUnavailable })
+	j.do("GET", "/api/entries", "").isUnavailable()
+}
+
+func TestAFullRedisIs507AndStillReadsAndDeletes(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	j := newJournal(t, server, nil)
+	path := "/api/entries/" + j.create("there").ID
+	server.configure("maxmemory", "1")
+	j.post("x").isProblem(http.StatusInsufficientStorage)
+	j.do("PUT", path, textBody("x")).isProblem(http.StatusInsufficientStorage)
+	if left := j.list("20"); len(left) != 1 || left[0].Text != "there" {
+		t.Errorf("left %+v, want the entry as it was", left)
+	}
+	j.do("DELETE", path, "").is(http.StatusNoContent)
+}
+
+func TestAnInternalErrorIsLoggedInFullAndNotShown(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	j := newJournal(t, server, nil)
+	entry := j.create("fine")
+	if err := server.client().HSet(t.Context(), entryPrefix+entry.ID, "version", "broken").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p := j.do("GET", "/api/entries/"+entry.ID, "").isProblem(http.StatusInternalServerError)
+	if p.Detail != "internal error" {
+		t.Errorf("shown: %q", p.Detail)
+	}
+	id := strings.TrimPrefix(p.Instance, "urn:uuid:")
+	if log := j.log.String(); !strings.Contains(log, errDamaged.Error()) || !strings.Contains(log, id) {
+		t.Errorf("the log does not say what was wrong with request %s:\n%s", id, log)
+	}
+}
+
+func TestAChangedPasswordIsPickedUpWithoutARestart(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	j := newJournal(t, server, nil)
+	entry := j.create("before")
+
+	admin := server.client()
+	admin.Ping(t.Context()) // From now on it has a connection.
+	server.configure("requirepass", "second-password")
+	if err := admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The file changes later than the server, as a mounted Secret does: the request waits.
+	waiting := make(chan answer, 1)
+	go func() { waiting <- j.post("meanwhile") }()
+	time.Sleep(300 * time.Millisecond)
+	if err := os.WriteFile(j.passwordFile, []byte("second-password"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	(<-waiting).is(http.StatusCreated)
+	j.do("GET", "/api/entries/"+entry.ID, "").is(http.StatusOK)
+	j.do("GET", "/readyz", "").is(http.StatusOK)
+	if !strings.Contains(j.log.String(), "WRONGPASS") {
+		t.Error("the old password was never refused: this test tests nothing")
+	}
+	if strings.Contains(j.log.String(), "second-password") {
+		t.Error("the password is in the log")
+	}
+}
+
+func TestReadsGoToTheReplicaAndFindWhatWasJustWritten(t *testing.T) {
+	t.Parallel()
+	primary := newRedisServer(t)
+	replica := newReplica(t, primary)
+	j := newJournal(t, primary, map[string]string{"JOURNAL_REDIS_READ_ADDRESS": replica.address})
+	for i := range 50 {
+		text := fmt.Sprint("entry ", i)
+		entry := j.create(text)
+		if newest := j.do("GET", "/api/entries?limit=1", "").is(http.StatusOK).page(); newest.Entries[0] != entry {
+			t.Fatalf("the newest is %+v right after %+v was created", newest.Entries[0], entry)
+		}
+		j.do("PUT", "/api/entries/"+entry.ID, textBody("changed")).is(http.StatusOK)
+		if read := j.do("GET", "/api/entries/"+entry.ID, "").entry(); read.Text != "changed" {
+			t.Fatalf("read %+v right after it was changed", read)
+		}
+	}
+	if calls := primary.calls("zrange"); calls != 0 {
+		t.Errorf("%d lists came from the primary", calls)
+	}
+	if calls := primary.calls("wait"); calls != 100 {
+		t.Errorf("%d writes waited for the replica, want 100", calls)
+	}
+
+	// A replica that hangs delays a write, and no more.
+	if err := replica.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	j.create("late")
+	if took := time.Since(start); took < replicationTime || took > 3*replicationTime {
+		t.Errorf("the write took %v, want about %v", took, replicationTime)
+	}
+	_ = replica.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+func TestAnEntryThatAReplicaHasNotHeardOfIsAskedForAtThePrimary(t *testing.T) {
+	t.Parallel()
+	primary, behind := newRedisServer(t), newRedisServer(t)
+	j := newJournal(t, primary, map[string]string{"JOURNAL_REDIS_READ_ADDRESS": behind.address})
+	entry := j.create("new")
+	if read := j.do("GET", "/api/entries/"+entry.ID, "").is(http.StatusOK).entry(); read != entry {
+		t.Errorf("read %+v, want %+v", read, entry)
+	}
+}
+
+// lossyProxy forwards to Redis. On demand it runs the next script there, keeps
+// the answer and breaks the connection.
+type lossyProxy struct {
+	address string
+	armed   atomic.Bool
+	lost    atomic.Int32
+}
+
+func (p *lossyProxy) loseNextScript() { p.armed.Store(true) }
+
+func newLossyProxy(t *testing.T, server string) *lossyProxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	p := &lossyProxy{address: listener.Addr().String()}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.forward(client, server)
+		}
+	}()
+	return p
+}
+
+func (p *lossyProxy) forward(client net.Conn, server string) {
+	redis, err := net.Dial("tcp", server)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	defer func() { _, _ = redis.Close(), client.Close() }()
+	var losing atomic.Bool
+	go func() {
+		copyChunks(redis, client, func(chunk string) bool {
+			if strings.Contains(chunk, "evalsha") && p.armed.CompareAndSwap(true, false) {
+				losing.Store(true)
+			}
+			return true
+		})
+		_ = redis.Close()
+	}()
+	copyChunks(client, redis, func(string) bool {
+		if losing.Load() {
+			p.lost.Add(1)
+		}
+		return !losing.Load()
+	})
+}
+
+// copyChunks copies what comes, chunk by chunk, as long as pass agrees.
+func copyChunks(to, from net.Conn, pass func(chunk string) bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil || !pass(string(buffer[:n])) {
+			return
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}

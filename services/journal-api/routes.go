@@ -1,0 +1,72 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// api is what the handlers share.
+type api struct {
+	store    Store
+	log      *slog.Logger
+	metrics  *metrics
+	stopping *atomic.Bool
+}
+
+// routes is everything that the program answers to.
+func (a *api) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, route := range map[string]methods{
+		"/api/entries":      {"GET": a.listEntries, "POST": a.createEntry},
+		"/api/entries/{id}": {"GET": a.getEntry, "PUT": a.updateEntry, "DELETE": a.deleteEntry},
+		"/healthz":          {"GET": a.healthy},
+		"/readyz":           {"GET": a.ready},
+		"/metrics":          {"GET": asHandler(promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))},
+		"/":                 nil,
+	} {
+		mux.Handle(pattern, a.metrics.observe(pattern, a.answer(route.choose)))
+	}
+	return a.logged(mux)
+}
+
+// handler answers a request, or says why not; answer turns that into a problem.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// methods are the handlers of one path. net/http would refuse other methods by
+// itself, but not with a problem document.
+type methods map[string]handler
+
+func (m methods) choose(w http.ResponseWriter, r *http.Request) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	switch handle := m[method]; {
+	case handle != nil:
+		return handle(w, r)
+	case m == nil:
+		return refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path)
+	}
+	allowed := make([]string, 0, len(m)+1)
+	for method := range m {
+		allowed = append(allowed, method)
+	}
+	if m[http.MethodGet] != nil {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return refuse(http.StatusMethodNotAllowed, "%s is not possible here, only %s", r.Method, w.Header().Get("Allow"))
+}
+
+func asHandler(h http.Handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
