@@ -198,10 +198,10 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		TimeoutSeconds:   pulumi.Int(5),
 		FailureThreshold: pulumi.Int(6), // half a minute: a restart of the primary does not take the reads away
 	}
-	alive := func(failures int) corev1.ProbeArgs {
+	alive := func(period, failures int) corev1.ProbeArgs {
 		return corev1.ProbeArgs{
 			TcpSocket:        corev1.TCPSocketActionArgs{Port: pulumi.String("redis")},
-			PeriodSeconds:    pulumi.Int(5),
+			PeriodSeconds:    pulumi.Int(period),
 			TimeoutSeconds:   pulumi.Int(3),
 			FailureThreshold: pulumi.Int(failures),
 		}
@@ -226,9 +226,9 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 			},
 			Ports:          corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("redis"), ContainerPort: pulumi.Int(redisPort)}},
 			Resources:      a.Resources.Requirements(),
-			StartupProbe:   alive(60), // five minutes for reading a large log
+			StartupProbe:   alive(1, 300), // five minutes for reading a large log
 			ReadinessProbe: ready,
-			LivenessProbe:  alive(6),
+			LivenessProbe:  alive(5, 6),
 			VolumeMounts: corev1.VolumeMountArray{passwordMount,
 				corev1.VolumeMountArgs{Name: pulumi.String("config"), MountPath: pulumi.String(redisConfigDir), ReadOnly: pulumi.Bool(true)},
 				corev1.VolumeMountArgs{Name: pulumi.String("data"), MountPath: pulumi.String("/data")},
@@ -249,10 +249,12 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 			Labels:    labels,
 		},
 		Spec: appsv1.StatefulSetSpecArgs{
-			Replicas:    pulumi.Int(a.Replicas),
-			ServiceName: peers.Metadata.Name().Elem(),
-			Selector:    metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
-			Template:    pod.Template(),
+			Replicas: pulumi.Int(a.Replicas),
+			// Replicas wait for the primary by themselves. Updates still take one pod at a time.
+			PodManagementPolicy: pulumi.String("Parallel"),
+			ServiceName:         peers.Metadata.Name().Elem(),
+			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
+			Template:            pod.Template(),
 			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
 				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: r.part.Selector()},
 				Spec:     claim,
