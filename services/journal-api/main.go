@@ -56,10 +56,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: config.logLevel}))
 	metrics := newMetrics()
-	store, err := newRedisStore(config, log, metrics.redisErrors)
-	if err != nil {
-		return err
-	}
+	store := newRedisStore(config, log, metrics.redisErrors)
 	defer func() { _ = store.Close() }()
 
 	listener, err := net.Listen("tcp", config.listenAddress)

@@ -87,7 +87,7 @@ type redisStore struct {
 
 var _ Store = (*redisStore)(nil)
 
-func newRedisStore(c config, log *slog.Logger, errors *prometheus.CounterVec) (*redisStore, error) {
+func newRedisStore(c config, log *slog.Logger, errors *prometheus.CounterVec) *redisStore {
 	client := func(name, address string) *redis.Client {
 		return redis.NewClient(&redis.Options{
 			Addr:       address,
@@ -118,7 +118,7 @@ func newRedisStore(c config, log *slog.Logger, errors *prometheus.CounterVec) (*
 		patience: c.patience,
 		log:      log,
 		errors:   errors,
-	}, nil
+	}
 }
 
 // readPassword gives the content of the file without white space around it.
