@@ -37,9 +37,10 @@ func (d *daemon) applyAddons(ctx context.Context) error {
 
 const corefile = runFolder + "/Corefile"
 
-// corefileText answers for the cluster's names, and that others do not exist: there is nothing else in the node's network. The cache is short, so
-// that a pod that comes back is found at once.
-const corefileText = `.:53 {
+// corefileText answers for the cluster's names, and that any other name does not exist: there is nothing else in the
+// node's network. The two are blocks of their own, since CoreDNS asks template before kubernetes within one. The cache
+// is short, so that a pod that comes back is found at once.
+const corefileText = `cluster.local:53 in-addr.arpa:53 {
   errors
   health 127.0.0.1:8081
   ready 127.0.0.1:8181
@@ -47,10 +48,13 @@ const corefileText = `.:53 {
     kubeconfig ` + runFolder + `/coredns.kubeconfig
     ttl 5
   }
+  cache 5
+}
+.:53 {
+  errors
   template ANY ANY {
     rcode NXDOMAIN
   }
-  cache 5
 }
 `
 
