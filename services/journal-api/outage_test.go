@@ -87,12 +87,24 @@ func TestARedisThatIsAwayIs503WithRetryAfterAndComesBack(t *testing.T) {
 	j.do("DELETE", path, "").isUnavailable()
 	j.do("GET", path, "").isUnavailable()
 	j.do("GET", "/api/entries", "").isUnavailable()
-	j.do("GET", "/readyz", "").isUnavailable()
+	// The pod stays in the Service: its answer says what is wrong, and none says nothing.
+	j.do("GET", "/readyz", "").is(http.StatusOK)
 	j.do("GET", "/healthz", "").is(http.StatusOK)
 
 	server.start()
 	eventually(t, "entries are there again", func() bool { return j.do("GET", path, "").status == http.StatusOK })
 	j.do("GET", "/readyz", "").is(http.StatusOK)
+}
+
+func TestAProcessThatNeverReachedRedisIsNotReady(t *testing.T) {
+	t.Parallel()
+	server := newRedisServer(t)
+	server.stop(syscall.SIGTERM)
+	j := newJournal(t, server, soon)
+	j.do("GET", "/readyz", "").isUnavailable()
+	j.do("GET", "/healthz", "").is(http.StatusOK)
+	server.start()
+	eventually(t, "it is ready", func() bool { return j.do("GET", "/readyz", "").status == http.StatusOK })
 }
 
 func TestARedisThatRefusesWritesIs503AndStillReads(t *testing.T) {

@@ -16,6 +16,8 @@ type api struct {
 	log      *slog.Logger
 	metrics  *metrics
 	stopping *atomic.Bool
+	// reachedRedis is set once Redis has answered a readiness probe.
+	reachedRedis atomic.Bool
 }
 
 // routes is everything that the program answers to.
