@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"example.com/journal/components/journal"
 	"example.com/journal/components/kube"
@@ -25,12 +27,14 @@ type Config struct {
 	Namespace string
 	// Journal are the parameters of the journal.
 	Journal journal.Args
+	// Cluster are the parameters of what all namespaces of the cluster share.
+	Cluster Cluster
 }
 
 // key binds one key of the configuration to the field it sets.
 type key struct {
 	name string
-	set  func(text string) error // reads the value's text; the error is the rule that it breaks and the fix
+	set  func(text string) kube.Faults // reads the value's text; a fault's field is empty or lies within the value
 }
 
 // keys are all keys that a stack may set.
@@ -55,6 +59,7 @@ func (c *Config) keys() []key {
 		integer("exposurePort", &j.Exposure.Port),
 		text("exposureTlsSecret", &j.Exposure.TLSSecret),
 	}
+	keys = append(keys, c.Cluster.keys()...)
 	keys = append(keys, resources("redis", &j.Redis.Resources)...)
 	keys = append(keys, resources("api", &j.API.Resources)...)
 	return append(keys, resources("frontend", &j.Frontend.Resources)...)
@@ -72,49 +77,58 @@ func resources(part string, r *kube.Resources) []key {
 
 // text binds a key whose value is taken as it is; the components check it.
 func text(name string, field *string) key {
-	return key{name, func(text string) error {
+	return scalar(name, func(text string) error {
 		*field = text
 		return nil
+	})
+}
+
+// scalar binds a key to what reads its value; the error is the rule that the value breaks and the fix.
+func scalar(name string, set func(text string) error) key {
+	return key{name, func(text string) (f kube.Faults) {
+		f.Check("", text, set(text))
+		return f
 	}}
 }
 
 // integer binds a key whose value is a whole number.
 func integer(name string, field *int) key {
-	return key{name, func(text string) error {
-		number, err := strconv.Atoi(text)
-		if err != nil {
-			return errors.New("not a whole number; write digits without quotes, such as 3")
-		}
-		*field = number
-		return nil
-	}}
+	return scalar(name, func(text string) error { return setInteger(text, field) })
+}
+
+func setInteger(text string, field *int) error {
+	number, err := strconv.Atoi(text)
+	if err != nil {
+		return errors.New("not a whole number; write digits without quotes, such as 3")
+	}
+	*field = number
+	return nil
 }
 
 // count binds a key whose value is a whole number above zero. A component takes zero as its default, so a zero that
 // somebody wrote is refused here.
 func count(name string, field *int) key {
-	whole := integer(name, field)
-	return key{name, func(text string) error {
-		if err := whole.set(text); err != nil {
+	return scalar(name, func(text string) error {
+		if err := setInteger(text, field); err != nil {
 			return err
 		}
 		if *field < 1 {
 			return errors.New("it must be 1 or more; write for example 3, or leave the key out for the default")
 		}
 		return nil
-	}}
+	})
 }
 
 // boolean binds a key whose value is true or false.
 func boolean(name string, field *bool) key {
-	return key{name, func(text string) error {
+	return scalar(name, func(text string) error {
 		switch text {
 		case "true", "false":
 			*field = text == "true"
 			return nil
 		}
 		return errors.New("not a boolean; write true or false without quotes")
-	}}
+	})
 }
 
 // Load reads the configuration of the stack that runs. The error holds every fault at once, each with its key, value,
@@ -168,8 +182,8 @@ func readStackFile(dir, stack string) (name string, values map[string]string, er
 	}
 	values = map[string]string{}
 	for key, declaration := range project.Config {
-		if declaration.Default != nil {
-			values[key] = fmt.Sprint(declaration.Default)
+		if values[key], err = configText(declaration.Default); err != nil {
+			return "", nil, fmt.Errorf("default of %s: %w", key, err)
 		}
 	}
 	for k, v := range file.Config {
@@ -183,22 +197,34 @@ func readStackFile(dir, stack string) (name string, values map[string]string, er
 	return name, values, nil
 }
 
+// configText is a default as the engine hands it to a program: scalars as they are, everything else as JSON.
+func configText(value any) (string, error) {
+	switch value.(type) {
+	case nil:
+		return "", nil
+	case map[string]any, []any:
+		text, err := json.Marshal(value)
+		return string(text), err
+	}
+	return fmt.Sprint(value), nil
+}
+
 // parse sets the configuration from the texts of its values, and reports every fault: unknown keys, wrong types, and
 // what the components refuse.
 func parse(project string, values map[string]string) (Config, error) {
 	var c Config
 	var faults kube.Faults
-	known := map[string]bool{}
+	known, refused := map[string]bool{}, map[string]bool{}
 	for _, key := range c.keys() {
 		known[key.name] = true
 		// An empty text is the same as no value: the component's default.
 		if value := values[key.name]; value != "" {
-			faults.Check(key.name, value, key.set(value))
+			for _, fault := range key.set(value) {
+				fault.Field = key.name + fault.Field
+				faults = append(faults, fault)
+				refused[key.name] = true
+			}
 		}
-	}
-	refused := map[string]bool{}
-	for _, fault := range faults {
-		refused[fault.Field] = true
 	}
 
 	unknown := []string{}
@@ -216,8 +242,9 @@ func parse(project string, values map[string]string) (Config, error) {
 		c.Namespace = defaultNamespace
 	}
 	faults.Check("namespace", c.Namespace, kube.CheckName(c.Namespace))
-	for _, fault := range c.Journal.Check() {
-		if !refused[fault.Field] { // a value of the wrong type is reported as that alone
+	for _, fault := range append(c.Journal.Check(), c.Cluster.check(c)...) {
+		key, _, _ := strings.Cut(strings.ReplaceAll(fault.Field, "[", "."), ".")
+		if !refused[key] { // a value of the wrong type is reported as that alone
 			faults = append(faults, fault)
 		}
 	}

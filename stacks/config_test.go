@@ -52,6 +52,21 @@ func TestEachFaultInAConfigurationNamesKeyValueRuleAndFix(t *testing.T) {
 		{"journal:redisMemory: 64Mi", `journal:redisMemoryLimit "64Mi": below the dataset limit maxMemory of 128Mi`},
 		{"journal:redisReplicas: 4\n  journal:redisQuorum: true", `journal:redisReplicas "4": a quorum needs an odd number, since an even one survives no more failures than one less; write 5`},
 		{"journal:namespace: Team A", `journal:namespace "Team A": not a DNS label`},
+		{"journal:tenants: [{name: team-a, owner: user:alice, contact: a, ownr: bob}]", `journal:tenants[0] "{\"contact\":\"a\",\"name\":\"team-a\",\"owner\":\"user:alice\",\"ownr\":\"bob\"}": unknown field "ownr"`},
+		{"journal:tenants: {name: team-a}", `journal:tenants "{\"name\":\"team-a\"}": not a list; begin each element with a hyphen`},
+		{"journal:tenants: [{name: team-a, owner: user:alice, contact: a, overrides: {cpu: 2}}]", `overrides.cpu: a number where a text is expected; write it in quotes`},
+		{"journal:tenants: [{name: team-a, owner: user:alice}]", `journal:tenants[0].contact "": it is missing`},
+		{"journal:tenants: [{name: kube-system, owner: user:alice, contact: a}]", `journal:tenants[0].name "kube-system": reserved`},
+		{"journal:tenants: [{name: team-a, owner: user:alice, contact: a}, {name: team-a, owner: user:bob, contact: b}]", `journal:tenants[1].name "team-a": the name of tenants[0] as well`},
+		{"journal:tenants: [{name: journal, owner: user:alice, contact: a}]", `journal:tenants[0].name "journal": the journal's own namespace`},
+		{"journal:tenants: [{name: team-a, owner: user:alice, contact: a, class: huge}]", `journal:tenants[0].class "huge": no class; write one of large, medium, small`},
+		{"journal:tenants: [{name: team-a, owner: user:alice, contact: a, overrides: {memory: 10 GB}}]", `journal:tenants[0].overrides.memory "10 GB": not a Kubernetes quantity`},
+		{"journal:classes: {small: {maxMemory: 64Gi}}", `journal:classes.small.maxMemory "64Gi": above the whole quota of 4Gi`},
+		{"journal:tenant: {name: other, owner: group:platform, contact: a}", `journal:tenant.name "other": the journal's namespace is named by the key namespace`},
+		{"journal:imagePolicy: maybe", `journal:imagePolicy "maybe": no action; write deny or warn`},
+		{"journal:claimsImage: controller:latest", `journal:claimsImage "controller:latest": the tag of an own image`},
+		{"journal:claimsImage: registry.example.com/c:v0.1.0-0a1b2c3\n  journal:claimsLimits: {maxTTL: 1 day}", `journal:claimsLimits.maxTTL "1 day": not a duration`},
+		{"journal:loginCommand: [kubectl, oidc-login]", `journal:clusterServer "": no address of an API server`},
 		{"journal:redisReplicas: {count: 3}", `journal:redisReplicas "{\"count\":3}": not a whole number`},
 	} {
 		err := Check(project(t, images+"  "+c.line+"\n"), "test")
@@ -119,13 +134,15 @@ func TestTheDefaultsOfPulumiYamlAreThoseOfTheComponents(t *testing.T) {
 		"journal:apiImage":      "registry.example.com/journal-api:v0.1.0-0a1b2c3",
 		"journal:frontendImage": "registry.example.com/journal-web:v0.1.0-0a1b2c3",
 		"journal:redisImage":    "docker.io/library/redis:7.4.2",
+		"journal:tenant":        `{"class":"large","owner":"group:platform","contact":"platform@example.com","purpose":"the journal"}`,
 	}))
 	require.NoError(t, err)
 	want, err := fromComponents.Manifests()
 	require.NoError(t, err)
 	got, err := fromFile.Manifests()
 	require.NoError(t, err)
-	assert.Equal(t, want, got)
+	line, was, is := firstDifference(want, got)
+	assert.Zero(t, line, "the components say %q, Pulumi.yaml says %q", was, is)
 }
 
 func TestTheOutputsSayWhereEverythingIs(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"example.com/journal/internal/graph"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -46,7 +45,27 @@ func TestEachStackDeclaresWhatItsGoldenFileShows(t *testing.T) {
 			}
 			want, err := os.ReadFile(golden)
 			require.NoError(t, err)
-			assert.Equal(t, string(want), manifests, "the stack declares something else; read the difference, then run: go test ./stacks -update")
+			if line, was, is := firstDifference(string(want), manifests); line > 0 {
+				t.Errorf("%s line %d:\n  it was: %s\n  it is:  %s\nif that is meant, run `make golden` and read the whole difference with git diff", golden, line, was, is)
+			}
 		})
 	}
+}
+
+// firstDifference returns the first line in which two texts differ, counted from 1, or 0 when they are the same.
+func firstDifference(a, b string) (line int, inA, inB string) {
+	linesA, linesB := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range max(len(linesA), len(linesB)) {
+		inA, inB = "(nothing)", "(nothing)"
+		if i < len(linesA) {
+			inA = linesA[i]
+		}
+		if i < len(linesB) {
+			inB = linesB[i]
+		}
+		if inA != inB {
+			return i + 1, inA, inB
+		}
+	}
+	return 0, "", ""
 }

@@ -246,7 +246,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		Metadata: metav1.ObjectMetaArgs{
 			Name:      pulumi.String(a.App), // the pods' DNS names begin with it
 			Namespace: a.Namespace,
-			Labels:    labels,
+			Labels:    r.part.WorkloadLabels(),
 		},
 		Spec: appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),

@@ -28,6 +28,13 @@ func (p Part) Labels() pulumi.StringMap {
 	labels["app.kubernetes.io/component"] = pulumi.String(p.Component)
 	labels["app.kubernetes.io/part-of"] = pulumi.String("journal")
 	labels["app.kubernetes.io/managed-by"] = pulumi.String("pulumi")
+	return labels
+}
+
+// WorkloadLabels returns the labels of the part's workload and of its pods: those of every object, and the version. The
+// other objects do not carry it, so that a new version changes the workload and nothing else.
+func (p Part) WorkloadLabels() pulumi.StringMap {
+	labels := p.Labels()
 	if version := imageVersion(p.Image); version != "" {
 		labels["app.kubernetes.io/version"] = pulumi.String(version)
 	}

@@ -52,7 +52,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 
 	return corev1.PodTemplateSpecArgs{
 		Metadata: metav1.ObjectMetaArgs{
-			Labels:      p.Part.Labels(),
+			Labels:      p.Part.WorkloadLabels(),
 			Annotations: pulumi.StringMap{"kube-score/ignore": pulumi.String(ignoredChecks)},
 		},
 		Spec: corev1.PodSpecArgs{

@@ -95,7 +95,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		},
 	}
 	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: meta(),
+		Metadata: metav1.ObjectMetaArgs{Namespace: args.Namespace, Labels: args.Part.WorkloadLabels()},
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(args.Replicas),
 			Selector: metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},

@@ -337,6 +337,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		},
 	}
 	deployment := meta()
+	deployment.Labels = part.WorkloadLabels()
 	deployment.Annotations = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 	c.Controller, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: deployment,

@@ -20,15 +20,9 @@ type KubeconfigArgs struct {
 	CertificateAuthority string
 	// Namespace is where commands go by default. Required.
 	Namespace string
-	// Command is the exec plugin, with its arguments, that prints a credential: OIDCLogin, or an IAM's own program.
-	// Required.
+	// Command is the exec plugin, with its arguments, that prints a credential: kubectl's plugin oidc-login for an OIDC
+	// issuer, or an IAM's own program. It holds no secret. Required.
 	Command []string
-}
-
-// OIDCLogin is the command of the kubectl plugin oidc-login (kubelogin), which opens a browser to sign in. The client is
-// a public one: there is no secret.
-func OIDCLogin(issuer, clientID string) []string {
-	return []string{"kubectl", "oidc-login", "get-token", "--oidc-issuer-url=" + issuer, "--oidc-client-id=" + clientID, "--oidc-extra-scope=groups"}
 }
 
 // Check returns every rule that the arguments break.

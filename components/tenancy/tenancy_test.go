@@ -563,7 +563,7 @@ func TestAKubeconfigSignsInByAProgramAndHoldsNoSecret(t *testing.T) {
 	args := KubeconfigArgs{
 		Cluster: "shared", Server: "https://kubernetes.example.com:6443", Namespace: "team-a",
 		CertificateAuthority: "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
-		Command:              OIDCLogin("https://id.example.com", "kubernetes"),
+		Command:              []string{"kubectl", "oidc-login", "get-token", "--oidc-issuer-url=https://id.example.com", "--oidc-client-id=kubernetes"},
 	}
 	text, err := Kubeconfig(args)
 	require.NoError(t, err)

@@ -179,8 +179,6 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 	opts := []pulumi.ResourceOption{
 		pulumi.Parent(t),
 		pulumi.Protect(!a.Unprotected),
-		// A namespace that the stack declared on its own becomes a tenant's without being replaced.
-		pulumi.Aliases([]pulumi.Alias{{NoParent: pulumi.Bool(true)}}),
 	}
 	if a.Claims != nil {
 		opts = append(opts, pulumi.DependsOn([]pulumi.Resource{a.Claims.Controller}))
