@@ -70,9 +70,13 @@ unit: go
 	@set -e; redis=$$(go run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
 	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis go test ./...); done
 
+# kube-score over the objects of every stack. A tenant's network policies are there before its pods are, so no pod in the
+# stack is theirs; the one other check that is left out has its reason in components/kube/pod.go.
+SCORE := $(TOOL) kube-score score --kubernetes-version v1.34 --ignore-test networkpolicy-targets-pod
+
 .PHONY: score
-score: go # kube-score over the manifests of every stack
-	@for f in stacks/testdata/*.yaml; do $(TOOL) kube-score score --kubernetes-version v1.34 --output-format ci $$f > /dev/null || { $(TOOL) kube-score score $$f; exit 1; }; done
+score: go
+	@for f in stacks/testdata/*.yaml; do $(SCORE) --output-format ci $$f > /dev/null || { $(SCORE) $$f; exit 1; }; done
 
 .PHONY: golden
 golden: go ## rewrite the golden files after a change that is meant

@@ -79,7 +79,11 @@ func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) 
 		return nil, fmt.Errorf("container images: %w", err)
 	}
 	b := &builder{services: filepath.Join(repo, "services"), dir: dir, revision: rev, progress: progress}
-	recipes := []func(context.Context) (recipe, error){b.api, b.web, b.redis, b.pause}
+	recipes := []func(context.Context) (recipe, error){
+		b.goProgram("journal-api", "apiImage", "8080/tcp"),
+		b.goProgram("namespace-controller", "claimsImage", "8080/tcp", "8081/tcp"),
+		b.web, b.redis, b.pause,
+	}
 	images := make([]Image, len(recipes))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, r := range recipes {

@@ -133,7 +133,7 @@ func TestOwnProgramsAreReproducible(t *testing.T) {
 	var digests [2]v1.Hash
 	for i := range digests {
 		b := build(t, checkout(t))
-		r, err := b.api(t.Context())
+		r, err := b.goProgram("journal-api", "apiImage")(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,8 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 		files                             []string
 	}{
 		{"apiImage", "journal.example.com/journal-api:v0.1.0-" + commit[:12], "/journal-api", commit, []string{"journal-api"}},
-		{"frontendImage", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -g daemon off; -c /etc/nginx/nginx.conf", commit,
+		{"claimsImage", "journal.example.com/namespace-controller:v0.1.0-" + commit[:12], "/namespace-controller", commit, []string{"namespace-controller"}},
+		{"frontendImage", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -e stderr -g daemon off; -c /etc/nginx/nginx.conf", commit,
 			[]string{"usr/sbin/nginx", "etc/nginx/nginx.conf", "etc/nginx/mime.types", "usr/share/nginx/html/index.html", "etc/passwd", "tmp"}},
 		{"redisImage", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
 		{"", "journal.example.com/pause:v0.1.0", "/pause", "", []string{"pause"}},
@@ -264,7 +265,7 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	defer server.Close()
 	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
 	b := build(t, checkout(t))
-	r, err := b.api(t.Context())
+	r, err := b.goProgram("journal-api", "apiImage")(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func TestBuildErrorsNameTheImage(t *testing.T) {
 	repo := checkout(t)
 	write(t, repo, "services/journal-api/main.go", "package main\n\nfunc main() { undefined() }\n")
 	b := build(t, repo)
-	r, err := b.api(t.Context())
+	r, err := b.goProgram("journal-api", "apiImage")(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,11 +381,12 @@ func checkout(t *testing.T) string {
 func services(t *testing.T, repo string) {
 	t.Helper()
 	for path, text := range map[string]string{
-		"VERSION":                     "0.1.0\n",
-		"go.mod":                      "module example.com/services\n\ngo 1.26\n",
-		"journal-api/main.go":         "package main\n\nfunc main() {}\n",
-		"journal-web/nginx.conf":      "events {}\n",
-		"journal-web/html/index.html": "<p>one",
+		"VERSION":                      "0.1.0\n",
+		"go.mod":                       "module example.com/services\n\ngo 1.26\n",
+		"journal-api/main.go":          "package main\n\nfunc main() {}\n",
+		"namespace-controller/main.go": "package main\n\nfunc main() {}\n",
+		"journal-web/nginx.conf":       "events {}\n",
+		"journal-web/html/index.html":  "<p>one",
 	} {
 		write(t, repo, filepath.Join("services", path), text)
 	}

@@ -29,21 +29,26 @@ var applets = []string{
 	"wc", "which", "xargs",
 }
 
-// api is the journal's own REST API: one static program and nothing else.
-func (b *builder) api(ctx context.Context) (recipe, error) {
-	r := b.ownRecipe("journal-api", "apiImage")
-	version, err := goTool(ctx, b.services, "env", "GOVERSION")
-	if err != nil {
-		return r, err
+// goProgram is one of our own programs in Go: a static executable and nothing else.
+func (b *builder) goProgram(name, configKey string, ports ...string) func(context.Context) (recipe, error) {
+	return func(ctx context.Context) (recipe, error) {
+		r := b.ownRecipe(name, configKey)
+		version, err := goTool(ctx, b.services, "env", "GOVERSION")
+		if err != nil {
+			return r, err
+		}
+		r.inputs = append(r.inputs, version)
+		r.config.Entrypoint = []string{"/" + name}
+		r.config.ExposedPorts = map[string]struct{}{}
+		for _, port := range ports {
+			r.config.ExposedPorts[port] = struct{}{}
+		}
+		r.layers = func(ctx context.Context) ([]files, error) {
+			program, err := goBuild(ctx, b.services, "./"+name)
+			return []files{{name: file{mode: 0o755, content: program}}}, err
+		}
+		return r, nil
 	}
-	r.inputs = append(r.inputs, version)
-	r.config.Entrypoint = []string{"/journal-api"}
-	r.config.ExposedPorts = map[string]struct{}{"8080/tcp": {}}
-	r.layers = func(ctx context.Context) ([]files, error) {
-		program, err := goBuild(ctx, b.services, "./journal-api")
-		return []files{{"journal-api": file{mode: 0o755, content: program}}}, err
-	}
-	return r, nil
 }
 
 // web is NGINX with the journal's page.
