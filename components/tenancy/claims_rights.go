@@ -42,7 +42,7 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a ClaimsArgs) ([]pulum
 		rule("networking.k8s.io", apply, "networkpolicies"),
 		rule(rbacGroup, apply, "rolebindings"),
 		bindOwner,
-		rule(Group, []string{"get", "list", "watch", "update", "patch"}, "namespaceclaims"),
+		rule(Group, []string{"get", "list", "watch", "update", "patch", "delete"}, "namespaceclaims"),
 		rule(Group, []string{"get", "update", "patch"}, "namespaceclaims/status"),
 		rule(Group, []string{"update"}, "namespaceclaims/finalizers"),
 		rule("", []string{"create", "patch"}, "events"),
