@@ -88,7 +88,7 @@ func TestTheControllersHandsAreBound(t *testing.T) {
 		assert.NotContains(t, rule, "*")
 		assert.NotContains(t, []string{"escalate", "impersonate", "deletecollection"}, verb)
 	}
-	assert.Equal(t, []string{"/namespaces:delete", "rbac.authorization.k8s.io/clusterroles:bind"}, held)
+	assert.Equal(t, []string{"/namespaces:delete", "rbac.authorization.k8s.io/clusterroles:bind", "journal.example.com/namespaceclaims:delete"}, held)
 	assert.Equal(t, []any{OwnerRole}, find(t, g, clusterRoleToken, "journal-namespace-controller").Field("rules[4].resourceNames"))
 	assert.Equal(t, "journal-platform", find(t, g, "kubernetes:rbac.authorization.k8s.io/v1:Role", "claims").Field("metadata.namespace"))
 }
