@@ -256,7 +256,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
 			Template:            pod.Template(),
 			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
-				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: r.part.Selector()},
+				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: labels},
 				Spec:     claim,
 			}},
 		},
