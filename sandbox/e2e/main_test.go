@@ -1,0 +1,243 @@
+//go:build e2e
+
+// Package e2e tests the sandbox and the journal on it from outside: through the command line, through the Ingress and in a
+// browser. The tests are in groups, by the beginning of their names, and a group can be run alone and again.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/node"
+)
+
+// stack is the stack that all groups use.
+const stack = "dev"
+
+// world is what the tests run on.
+var world struct {
+	dir     cache.Dir
+	program string // the sandbox's command, as a person runs it
+	out     string // the folder of screenshots
+	before  machine
+	outputs struct {
+		URL         string   `json:"url"`
+		Namespace   string   `json:"namespace"`
+		SecretNames []string `json:"secretNames"`
+	}
+	client *http.Client
+}
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run stops a sandbox that runs, looks at the machine without it, and starts it for the tests. It is left running: the
+// tests delete what they have made.
+func run(m *testing.M) (code int, err error) {
+	if world.dir, err = cache.Open(); err != nil {
+		return 0, err
+	}
+	if world.out = os.Getenv("JOURNAL_E2E_OUT"); world.out == "" {
+		world.out = world.dir.Path("e2e")
+	}
+	if err := os.MkdirAll(world.out, 0o755); err != nil {
+		return 0, err
+	}
+	// In the cache, so that it is linked again only when it has changed.
+	world.program = world.dir.Path("e2e", "sandbox")
+	build := exec.Command("go", "build", "-o", world.program, "../cmd/sandbox")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return 0, fmt.Errorf("build the sandbox's command: %w", err)
+	}
+	if _, _, err := sandbox("down"); err != nil {
+		return 0, err
+	}
+	if world.before, err = look(); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if _, log, err := sandbox("up", "--stack", stack); err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, log)
+	}
+	fmt.Printf("e2e: the sandbox is up after %s; screenshots go to %s\n", time.Since(start).Round(100*time.Millisecond), world.out)
+	if err := connect(); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// connect reads where the stack is, and makes a client that finds it whatever the machine's resolver knows.
+func connect() error {
+	text, log, err := sandbox("outputs", "--stack", stack)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, log)
+	}
+	if err := json.Unmarshal([]byte(text), &world.outputs); err != nil {
+		return err
+	}
+	n, err := node.Running(world.dir)
+	if err != nil {
+		return err
+	}
+	world.client = &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 16,
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", n.HTTPPort()))
+			},
+		},
+	}
+	return nil
+}
+
+// sandbox runs the sandbox's command.
+func sandbox(args ...string) (stdout, stderr string, err error) {
+	cmd := exec.Command(world.program, args...)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("sandbox %s: %w", strings.Join(args, " "), err)
+	}
+	return out.String(), log.String(), err
+}
+
+// mustSandbox runs the sandbox's command, which has to succeed.
+func mustSandbox(t *testing.T, args ...string) (stdout, stderr string) {
+	t.Helper()
+	stdout, stderr, err := sandbox(args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	return stdout, stderr
+}
+
+// tryKubectl runs kubectl with input, and returns everything that it prints.
+func tryKubectl(input string, args ...string) (string, error) {
+	n, err := node.Running(world.dir)
+	if err != nil {
+		return "", err
+	}
+	cmd := n.Kubectl(context.Background(), args...)
+	cmd.Stdin = strings.NewReader(input)
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(text), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(text))
+	}
+	return string(text), nil
+}
+
+// kubectl runs kubectl, which has to succeed.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	text, err := tryKubectl("", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// kubectlApply applies a manifest, and deletes what it declares when the test ends.
+func kubectlApply(t *testing.T, manifest string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if _, err := tryKubectl(manifest, "delete", "--ignore-not-found", "--now", "--filename", "-"); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := tryKubectl(manifest, "apply", "--filename", "-"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// object is what the tests read of a Kubernetes object.
+type object struct {
+	Kind     string
+	Metadata struct {
+		Name, Namespace, UID string
+		DeletionTimestamp    string
+		Labels               map[string]string
+	}
+	Spec   json.RawMessage
+	Status struct {
+		PodIP             string
+		Conditions        []struct{ Type, Status string }
+		ContainerStatuses []struct{ RestartCount int }
+	}
+	Endpoints []struct {
+		Addresses  []string
+		Conditions struct{ Ready bool }
+	}
+}
+
+// objects lists objects, as kubectl get selects them.
+func objects(t *testing.T, args ...string) []object {
+	t.Helper()
+	var list struct{ Items []object }
+	text := kubectl(t, append([]string{"get", "--output", "json"}, args...)...)
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		t.Fatalf("kubectl get %v: %v", args, err)
+	}
+	return list.Items
+}
+
+// pods lists the pods of the stack: of one part, or of all with "".
+func pods(t *testing.T, app string) []object {
+	t.Helper()
+	selector := "app.kubernetes.io/part-of=journal"
+	if app != "" {
+		selector += ",app=" + app
+	}
+	return objects(t, "pods", "--namespace", world.outputs.Namespace, "--selector", selector)
+}
+
+func (o object) ready() bool {
+	for _, c := range o.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True" && o.Metadata.DeletionTimestamp == ""
+		}
+	}
+	return false
+}
+
+// eventually repeats a check until it holds, and fails the test with its last reason when it does not in time.
+func eventually(t *testing.T, timeout time.Duration, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(timeout); ; time.Sleep(250 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %v", timeout, err)
+		}
+	}
+}
+
+// repository is the folder of Pulumi.yaml.
+func repository(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
