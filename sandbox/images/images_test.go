@@ -210,10 +210,7 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 		files                             []string
 	}{
 		{"apiImage", "journal.example.com/journal-api:v0.1.0-" + commit[:12], "/journal-api", commit, []string{"journal-api"}},
-<<<<<<< HEAD
 		{"claimsImage", "journal.example.com/namespace-controller:v0.1.0-" + commit[:12], "/namespace-controller", commit, []string{"namespace-controller"}},
-=======
->>>>>>> main
 		{"frontendImage", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -e stderr -g daemon off; -c /etc/nginx/nginx.conf", commit,
 			[]string{"usr/sbin/nginx", "etc/nginx/nginx.conf", "etc/nginx/mime.types", "usr/share/nginx/html/index.html", "etc/passwd", "tmp"}},
 		{"redisImage", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
