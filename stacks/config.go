@@ -155,12 +155,17 @@ func Load(ctx *pulumi.Context) (Config, error) {
 // Check reads the configuration of a stack from Pulumi.yaml and Pulumi.<stack>.yaml in dir, without an engine, and
 // reports what Load would. It lets a program refuse a stack before anything starts.
 func Check(dir, stack string) error {
+	_, err := Read(dir, stack)
+	return err
+}
+
+// Read returns what Check checks, for a program that goes by what a stack decides.
+func Read(dir, stack string) (Config, error) {
 	project, values, err := readStackFile(dir, stack)
 	if err != nil {
-		return err
+		return Config{}, err
 	}
-	_, err = parse(project, values)
-	return err
+	return parse(project, values)
 }
 
 // readStackFile returns the project's name and its own keys as the engine would hand them over: those in the file of a

@@ -17,6 +17,7 @@ import (
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
+	"example.com/journal/stacks"
 )
 
 // partOf selects the objects of all parts of the journal.
@@ -134,11 +135,15 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	decided, err := stacks.Read(repo, s.stack)
+	if err != nil {
+		return err
+	}
 	built, err := images.Build(ctx, repo, dir, s.err)
 	if err != nil {
 		return err
 	}
-	stack, err := s.openStack(overrides(built, n.HTTPPort()))
+	stack, err := s.openStack(overrides(decided, built, n.HTTPPort()))
 	if err != nil {
 		return err
 	}
@@ -328,8 +333,8 @@ func (s *sandbox) namespace(ctx context.Context) (string, error) {
 }
 
 // overrides are the values of the stack that differ in the sandbox: images built from this checkout, and an address on
-// this machine without TLS.
-func overrides(built []images.Image, port int) map[string]any {
+// this machine without TLS. A part that the stack leaves out, as it may the controller of claims, stays out.
+func overrides(decided stacks.Config, built []images.Image, port int) map[string]any {
 	values := map[string]any{
 		"exposureHost":      "journal.localhost",
 		"exposureClass":     node.IngressClass,
@@ -338,7 +343,8 @@ func overrides(built []images.Image, port int) map[string]any {
 		"redisStorageClass": "",
 	}
 	for _, image := range built {
-		if image.ConfigKey != "" {
+		leftOut := image.ConfigKey == "claimsImage" && decided.Cluster.ClaimsImage == ""
+		if image.ConfigKey != "" && !leftOut {
 			values[image.ConfigKey] = image.Reference
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"example.com/journal/sandbox/images"
+	"example.com/journal/stacks"
 )
 
 // runIn runs a command with an empty cache.
@@ -107,18 +108,27 @@ func TestChangesAreSaidInWords(t *testing.T) {
 func TestImagesAreOverriddenAndPrintedByTheirKeys(t *testing.T) {
 	built := []images.Image{
 		{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
+		{ConfigKey: "claimsImage", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
 		{Reference: "journal.example.com/pause:v0.1.0"}, // the node's own
 	}
-	values := overrides(built, 8081)
+	values := overrides(stacks.Config{}, built, 8081)
 	if values["apiImage"] != built[0].Reference || values["exposurePort"] != 8081 || values[""] != nil {
 		t.Errorf("overrides are %v", values)
+	}
+	if values["claimsImage"] != nil {
+		t.Error("a stack without claims gets their controller")
+	}
+	withClaims := stacks.Config{Cluster: stacks.Cluster{ClaimsImage: "registry.example.com/namespace-controller:v0.1.0-0000000"}}
+	if values := overrides(withClaims, built, 8081); values["claimsImage"] != built[1].Reference {
+		t.Errorf("overrides of a stack with claims are %v", values)
 	}
 	var out bytes.Buffer
 	s := &sandbox{console: console{out: &out}}
 	if err := s.printImages(built, "registry.example.com/team-a/"); err != nil {
 		t.Fatal(err)
 	}
-	if want := "apiImage: registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3\n"; out.String() != want {
+	if want := "apiImage: registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3\n" +
+		"claimsImage: registry.example.com/team-a/namespace-controller:v0.1.0-0a1b2c3\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }

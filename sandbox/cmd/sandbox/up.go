@@ -47,7 +47,8 @@ func (s *sandbox) up(ctx context.Context) error {
 		return err
 	}
 	// The toolchain takes long to build: what can be refused is refused before.
-	if err := errors.Join(stacks.Check(repo, s.stack), node.Check(ctx, config)); err != nil {
+	decided, err := stacks.Read(repo, s.stack)
+	if err := errors.Join(err, node.Check(ctx, config)); err != nil {
 		return err
 	}
 
@@ -81,7 +82,7 @@ func (s *sandbox) up(ctx context.Context) error {
 	if err := phases.do("deploy", func(log io.Writer) error {
 		stack, err := deploy.Open(deploy.Config{
 			Repo: repo, Stack: s.stack, Dir: dir, Kubeconfig: n.Kubeconfig(),
-			Overrides: overrides(built, n.HTTPPort()), Progress: log,
+			Overrides: overrides(decided, built, n.HTTPPort()), Progress: log,
 		})
 		if err != nil {
 			return err
