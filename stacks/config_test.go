@@ -134,7 +134,7 @@ func TestTheDefaultsOfPulumiYamlAreThoseOfTheComponents(t *testing.T) {
 		"journal:apiImage":      "registry.example.com/journal-api:v0.1.0-0a1b2c3",
 		"journal:frontendImage": "registry.example.com/journal-web:v0.1.0-0a1b2c3",
 		"journal:redisImage":    "docker.io/library/redis:7.4.2",
-		"journal:tenant":        `{"class":"large","owner":"group:platform","contact":"platform@example.com","purpose":"the journal"}`,
+		"journal:tenant":        `{"class":"large","owner":"group:platform","contact":"platform@example.com","purpose":"the journal","isolated":true}`,
 	}))
 	require.NoError(t, err)
 	want, err := fromComponents.Manifests()

@@ -16,6 +16,12 @@ const (
 // load balancers, nothing opens a port on the nodes.
 const nodePortsPerLoadBalancer = 2
 
+// The network policies of a fence that an isolated tenant goes without.
+const (
+	allowSameNamespace     = "allow-same-namespace"
+	allowIngressController = "allow-ingress-controller"
+)
+
 // fence returns the objects around a namespace of a class, without metadata.namespace. It is the one place that says
 // what a fence is: a Tenant declares these objects, and the controller applies the same ones to a claimed namespace.
 //
@@ -43,7 +49,7 @@ func fence(class Class, ingressNamespace string) []kube.Object {
 			"max":            map[string]string{"cpu": class.MaxCPU, "memory": class.MaxMemory, "ephemeral-storage": maxScratch},
 		}}}),
 		defaultDeny(),
-		networkPolicy("allow-same-namespace", map[string]any{
+		networkPolicy(allowSameNamespace, map[string]any{
 			"policyTypes": []string{"Ingress", "Egress"},
 			"ingress":     []any{map[string]any{"from": []any{map[string]any{"podSelector": everyPod}}}},
 			"egress":      []any{map[string]any{"to": []any{map[string]any{"podSelector": everyPod}}}},
@@ -57,7 +63,7 @@ func fence(class Class, ingressNamespace string) []kube.Object {
 				map[string]any{"protocol": "TCP", "port": 53},
 			}}},
 		}),
-		networkPolicy("allow-ingress-controller", map[string]any{
+		networkPolicy(allowIngressController, map[string]any{
 			"policyTypes": []string{"Ingress"},
 			"ingress":     []any{map[string]any{"from": []any{map[string]any{"namespaceSelector": ingressController(ingressNamespace)}}}},
 		}),

@@ -588,3 +588,16 @@ func TestAKubeconfigSignsInByAProgramAndHoldsNoSecret(t *testing.T) {
 		assert.ErrorContains(t, err, says)
 	}
 }
+
+func TestAnIsolatedTenantLetsNothingConnectByItself(t *testing.T) {
+	g, err := graph.Run(func(ctx *pulumi.Context) error {
+		_, err := NewTenant(ctx, "team-a", &TenantArgs{Owner: "user:alice", Contact: "alice@example.com", Isolated: true})
+		return err
+	})
+	require.NoError(t, err)
+	var names []any
+	for _, policy := range g.OfType("kubernetes:networking.k8s.io/v1:NetworkPolicy") {
+		names = append(names, policy.Field("metadata.name"))
+	}
+	assert.ElementsMatch(t, []any{"default-deny", "allow-dns"}, names)
+}

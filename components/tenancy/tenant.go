@@ -39,6 +39,10 @@ type TenantArgs struct {
 	PodSecurity string `json:"podSecurity,omitempty"`
 	// PodSecurityReason says why the tenant needs baseline; it is written on the namespace.
 	PodSecurityReason string `json:"podSecurityReason,omitempty"`
+	// Isolated is for an application that brings network policies of its own for every part, as the journal does: the
+	// fence then lets pods ask for names and nothing more, and neither the namespace's other pods nor the Ingress
+	// controller connect unless those policies say so.
+	Isolated bool `json:"isolated,omitempty"`
 	// Unprotected lets the engine delete the namespace with all that it holds. By default it refuses to, until an
 	// update with this set has been run.
 	Unprotected bool `json:"unprotected,omitempty"`
@@ -198,6 +202,9 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 	// What is in a namespace goes with it: the engine deletes one object instead of a dozen.
 	within := []pulumi.ResourceOption{pulumi.Parent(t), pulumi.DeletedWith(t.Namespace)}
 	for _, object := range fence(class, a.IngressNamespace) {
+		if a.Isolated && slices.Contains([]string{allowSameNamespace, allowIngressController}, object.Name()) {
+			continue
+		}
 		if _, err := kube.Declare(ctx, name+"-"+object.Name(), object, t.Name, within...); err != nil {
 			return err
 		}
