@@ -214,6 +214,14 @@ func newTenant(t *testing.T, name string) {
 	t.Helper()
 	apply(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{api.LabelTenant: name},
 		Annotations: map[string]string{api.AnnotationTeam: "the team", api.AnnotationContact: "team@example.com"}}})
+	apply(t, developersOf(name))
+}
+
+// developersOf returns the binding by which the stack makes alice a developer of a tenant.
+func developersOf(tenant string) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: tenant, Name: "developers"},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: developerRole},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "alice"}}}
 }
 
 func apply(t *testing.T, object client.Object) {
@@ -338,6 +346,46 @@ func TestAClaimGetsAFencedNamespaceAndLosesItAtItsEnd(t *testing.T) {
 		t.Errorf("deleted at %v, the end is %v", when, claim.Status.ExpiresAt)
 	}
 	gone(t, claim)
+}
+
+func TestWhoeverLosesTheTenantLosesTheClaimedNamespace(t *testing.T) {
+	startReplica(t)
+	newTenant(t, "leaving")
+	claim := claimFor("leaving", "try", "1h")
+	apply(t, claim)
+	inPhase(t, claim, api.Active)
+	owners := func() int {
+		binding := &rbacv1.RoleBinding{}
+		if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: claim.Status.Namespace, Name: ownerBinding}, binding); err != nil {
+			t.Fatal(err)
+		}
+		return len(binding.Subjects)
+	}
+	if owners() != 1 {
+		t.Fatal("alice does not own her namespace to begin with")
+	}
+	if err := cluster.Delete(t.Context(), developersOf("leaving")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "alice has no rights any more", func() bool { return owners() == 0 })
+	inPhase(t, claim, api.Active)
+	if !strings.Contains(claim.Status.Message, `alice is no owner or developer of namespace "leaving" any more`) {
+		t.Errorf("the claim says %q", claim.Status.Message)
+	}
+	apply(t, developersOf("leaving"))
+	eventually(t, "alice has them again", func() bool { return owners() == 1 })
+
+	// Whether she is in a group is not known here.
+	group := developersOf("leaving")
+	group.Name, group.Subjects[0].Kind, group.Subjects[0].Name = "group", rbacv1.GroupKind, "everybody"
+	apply(t, group)
+	if err := cluster.Delete(t.Context(), developersOf("leaving")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	if owners() != 1 {
+		t.Error("a member of a group lost her namespace")
+	}
 }
 
 func TestAnExtendedClaimStays(t *testing.T) {

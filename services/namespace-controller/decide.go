@@ -60,6 +60,8 @@ type situation struct {
 	now time.Time
 	// claim is the claim itself.
 	claim *api.NamespaceClaim
+	// stranger says that the owner has lost the role in home that claims are made with.
+	stranger bool
 	// home is the namespace that the claim lives in.
 	home *metav1.PartialObjectMetadata
 	// namespace is what bears the name of the claim's namespace, or nil. It need not be the claim's.
@@ -162,6 +164,9 @@ func decide(s situation) plan {
 	}
 	if ttl, _ := time.ParseDuration(s.claim.Spec.TTL); ttl > s.limits.MaxTTL.Duration {
 		message += fmt.Sprintf("; spec.ttl %q is more than the maximum %q, which holds", s.claim.Spec.TTL, s.limits.MaxTTL.Duration)
+	}
+	if s.stranger {
+		message += fmt.Sprintf("; %s is no owner or developer of namespace %q any more, and has no rights in this one either", s.claim.Spec.Owner, s.claim.Namespace)
 	}
 	switch {
 	case !known:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +36,8 @@ const (
 	// ownerRole is the ClusterRole that the owner of a claimed namespace gets in it, by the RoleBinding ownerBinding.
 	ownerRole    = "journal-tenant-owner"
 	ownerBinding = "owner"
+	// developerRole is, beside ownerRole, what somebody has in a tenant's namespace who may claim there.
+	developerRole = "journal-tenant-developer"
 
 	// atOnce is when to look again after a step that leads to another one.
 	atOnce = time.Millisecond
@@ -84,6 +87,7 @@ func (r *reconciler) setup(ctx context.Context, manager ctrl.Manager) error {
 		For(&api.NamespaceClaim{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&api.NamespaceClaim{}, handler.EnqueueRequestsFromMapFunc(r.refused), builder.WithPredicates(roomMayBeFree)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.claimOf)).
+		WatchesMetadata(&rbacv1.RoleBinding{}, handler.EnqueueRequestsFromMapFunc(r.claimsBeside)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(predicate.NewPredicateFuncs(isSetting))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4,
@@ -115,6 +119,11 @@ func (r *reconciler) claimOf(ctx context.Context, namespace client.Object) []rec
 	return r.claims(ctx, func(claim *api.NamespaceClaim) bool {
 		return string(claim.UID) == namespace.GetLabels()[api.LabelClaimUID] || claim.Status.Namespace == namespace.GetName()
 	})
+}
+
+// claimsBeside returns the claims in the namespace of a RoleBinding: their owners may have come or gone with it.
+func (r *reconciler) claimsBeside(ctx context.Context, binding client.Object) []reconcile.Request {
+	return r.claims(ctx, func(claim *api.NamespaceClaim) bool { return claim.Namespace == binding.GetNamespace() })
 }
 
 // all returns every claim.
@@ -194,6 +203,9 @@ func (r *reconciler) observe(ctx context.Context, key types.NamespacedName) (*si
 			return nil, err
 		}
 	}
+	if s.stranger, err = r.stranger(ctx, s.claim); err != nil {
+		return nil, err
+	}
 	if err := r.readSettings(ctx, s); err != nil {
 		return nil, err
 	}
@@ -210,6 +222,26 @@ func (r *reconciler) namespace(ctx context.Context, name string) (*metav1.Partia
 		return nil, nil
 	}
 	return namespace, err
+}
+
+// stranger reports whether the owner of a claim has no role in the claim's namespace with which one may claim. Who is in
+// a group only the identity provider knows, so that a group with such a role speaks for everybody.
+func (r *reconciler) stranger(ctx context.Context, claim *api.NamespaceClaim) (bool, error) {
+	bindings := &rbacv1.RoleBindingList{}
+	if err := r.live.List(ctx, bindings, client.InNamespace(claim.Namespace)); err != nil {
+		return false, err
+	}
+	for _, binding := range bindings.Items {
+		if role := binding.RoleRef.Name; role != ownerRole && role != developerRole {
+			continue
+		}
+		for _, subject := range binding.Subjects {
+			if subject.Kind == rbacv1.GroupKind || subject.Kind == rbacv1.UserKind && subject.Name == claim.Spec.Owner {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // readSettings reads the limits and the fences.
@@ -375,7 +407,7 @@ func (r *reconciler) provide(ctx context.Context, s *situation, p plan) error {
 		inside.SetNamespace(s.namespace.Name)
 		objects = append(objects, inside)
 	}
-	for _, object := range append(objects, ownerBindingIn(s.namespace.Name, s.claim.Spec.Owner)) {
+	for _, object := range append(objects, ownerBindingIn(s)) {
 		if err := r.writer.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
 			client.FieldOwner(controllerName), client.ForceOwnership); err != nil {
 			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
@@ -413,14 +445,18 @@ func namespaceOf(s *situation, p plan) *unstructured.Unstructured {
 	return namespace
 }
 
-// ownerBindingIn returns the RoleBinding that gives the owner the namespace.
-func ownerBindingIn(namespace, owner string) *unstructured.Unstructured {
-	const group = "rbac.authorization.k8s.io"
+// ownerBindingIn returns the RoleBinding that gives the owner the namespace. Whoever has lost the tenant's namespace has
+// lost this one as well: then it names nobody, until they are back.
+func ownerBindingIn(s *situation) *unstructured.Unstructured {
+	subjects := []any{}
+	if !s.stranger {
+		subjects = append(subjects, map[string]any{"apiGroup": rbacv1.GroupName, "kind": rbacv1.UserKind, "name": s.claim.Spec.Owner})
+	}
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": group + "/v1",
+		"apiVersion": rbacv1.SchemeGroupVersion.String(),
 		"kind":       "RoleBinding",
-		"metadata":   map[string]any{"name": ownerBinding, "namespace": namespace},
-		"roleRef":    map[string]any{"apiGroup": group, "kind": "ClusterRole", "name": ownerRole},
-		"subjects":   []any{map[string]any{"apiGroup": group, "kind": "User", "name": owner}},
+		"metadata":   map[string]any{"name": ownerBinding, "namespace": s.namespace.Name},
+		"roleRef":    map[string]any{"apiGroup": rbacv1.GroupName, "kind": "ClusterRole", "name": ownerRole},
+		"subjects":   subjects,
 	}}
 }
