@@ -36,6 +36,7 @@ func newEngine(dir cache.Dir, work workFolder, kubeconfig string) engine {
 		"PATH=" + dir.Bin() + string(os.PathListSeparator) + os.Getenv("PATH"), // the plugins are found there
 		"KUBECONFIG=" + kubeconfig,
 		"PULUMI_HOME=" + work.home(),
+		"KUBECACHEDIR=" + filepath.Join(work.home(), "kubectl"),
 		"PULUMI_BACKEND_URL=file://" + work.backend(),
 		"PULUMI_CONFIG_PASSPHRASE_FILE=" + work.passphrase(),
 		"PULUMI_AUTOMATION_API=true",

@@ -244,7 +244,8 @@ func (n *Node) Since() time.Time { return n.state.Since }
 func (n *Node) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(n.dir.Bin(), "kubernetes"), args...)
 	cmd.Args[0] = "kubectl"
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+n.Kubeconfig())
+	// What kubectl remembers of a cluster goes with the cluster, and not into the home of whoever runs it.
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+n.Kubeconfig(), "KUBECACHEDIR="+filepath.Join(nodeFolder(n.dir), "kubectl"))
 	return cmd
 }
 
