@@ -1,6 +1,6 @@
 # Every command is here; `make help` lists them. CI runs the same ones.
 STACK ?= dev
-# Which group of end-to-end tests `make e2e` runs: journal, or all when it is empty.
+# Which group of end-to-end tests `make e2e` runs: journal or tenancy, or all when it is empty.
 RUN ?=
 
 SANDBOX := go run -C sandbox ./cmd/sandbox
@@ -48,6 +48,11 @@ logs: go ## logs of all pods, or of one part: make logs APP=api
 kubeconfig: go ## print the path of the sandbox's kubeconfig
 	@$(SANDBOX) kubeconfig
 
+.PHONY: onboard
+onboard: go ## a kubeconfig for a user whom the stack declares: make onboard WHO=alice
+	@test -n "$(WHO)" || { echo 'WHO is missing: write a user of the stack, such as make onboard WHO=alice' >&2; exit 1; }
+	@kubeconfig=$$($(SANDBOX) kubeconfig) && go run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
+
 .PHONY: images
 images: go ## build the images; push them with REGISTRY=registry.example.com/team
 	@$(SANDBOX) images $(if $(REGISTRY),--push $(REGISTRY))
@@ -82,6 +87,11 @@ score: go
 golden: go ## rewrite the golden files after a change that is meant
 	go test ./stacks -update
 
+# The groups run in the order of their files: the journal's ends by stopping and starting the cluster. The programs that talk
+# to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal
+e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal or RUN=tenancy
 	@go -C sandbox test -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)')
+ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
+	@go -C services test -tags e2e -count 1 ./namespace-controller/... ./onboard/...
+endif
