@@ -74,8 +74,13 @@ func look() (machine, error) {
 		value, err := os.ReadFile(filepath.Join("/proc/sys", path))
 		m["sysctls"] = append(m["sysctls"], fmt.Sprintf("%s %s %v", path, value, err != nil))
 	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
 	for _, folder := range []string{"/etc/cni", "/etc/kubernetes", "/opt/cni", "/run/containerd", "/run/netns", "/var/lib/cni",
-		"/var/lib/containerd", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers", "/root/.kube", "/root/.pulumi"} {
+		"/var/lib/containerd", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers",
+		filepath.Join(home, ".kube"), filepath.Join(home, ".pulumi")} {
 		_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil {
 				m["folders"] = append(m["folders"], path)
@@ -140,6 +145,16 @@ func ourProcesses(t *testing.T) []int {
 	return all
 }
 
+// without returns the lines that are not among others.
+func without(lines, others []string) (rest []string) {
+	for _, line := range lines {
+		if !slices.Contains(others, line) {
+			rest = append(rest, line)
+		}
+	}
+	return rest
+}
+
 // processState returns a process's state, such as S for sleeping, and its parent.
 func processState(pid int) (state string, parent int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -183,8 +198,12 @@ func downAndUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for about, now := range after {
-		if was := world.before[about]; !slices.Equal(was, now) {
-			t.Errorf("%s are not as before up:\nbefore %q\nafter  %q", about, was, now)
+		was := world.before[about]
+		for _, line := range without(now, was) {
+			t.Errorf("%s: new since before up: %s", about, line)
+		}
+		for _, line := range without(was, now) {
+			t.Errorf("%s: missing since before up: %s", about, line)
 		}
 	}
 	for _, folder := range groups {
