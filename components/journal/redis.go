@@ -70,8 +70,8 @@ type RedisArgs struct {
 // Redis is a StatefulSet whose pod 0 is the primary and whose other pods replicate from it, each on its own volume.
 //
 // Every write is on the primary's disk before it is acknowledged. A pod is ready while it is in sync: a replica that
-// loses the primary goes on serving reads for half a minute, as long as a restart of the primary takes, and then leaves
-// the read Service.
+// loses the primary refuses reads at once, so that nobody reads old data, and leaves the read Service when that lasts
+// longer than a restart of the primary does, half a minute.
 type Redis struct {
 	pulumi.ResourceState
 
@@ -196,7 +196,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		Exec:             corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", redisConfigDir + "/ready.sh"})},
 		PeriodSeconds:    pulumi.Int(5),
 		TimeoutSeconds:   pulumi.Int(5),
-		FailureThreshold: pulumi.Int(6), // half a minute: a restart of the primary does not take the reads away
+		FailureThreshold: pulumi.Int(6), // half a minute: a restart of the primary does not empty the Service
 	}
 	alive := func(period, failures int) corev1.ProbeArgs {
 		return corev1.ProbeArgs{

@@ -11,14 +11,12 @@ case "$HOSTNAME" in
 	if [ ! -d /data/appendonlydir ]; then
 		for ordinal in 1 2 3 4 5 6 7 8; do
 			peer="${HOSTNAME%-0}-$ordinal.$PEERS"
-			size=$(ask DBSIZE -h "$peer" 2>/dev/null || true)
-			case "$size" in
-			'' | 0 | *[!0-9]*) ;;
-			*)
-				echo "the volume of the primary is empty but $peer holds $size keys: restore the volume from it, or delete the volumes of the replicas" >&2
+			# A replica without its primary answers INFO and nothing else.
+			keys=$(ask 'INFO keyspace' -h "$peer" 2>/dev/null | sed -n 's/^db0:keys=\([0-9]*\).*/\1/p')
+			if [ -n "$keys" ]; then
+				echo "the volume of the primary is empty but $peer holds $keys keys: restore the volume from it, or delete the volumes of the replicas" >&2
 				exit 1
-				;;
-			esac
+			fi
 		done
 	fi
 	role="min-replicas-to-write $MIN_REPLICAS_TO_WRITE"

@@ -112,6 +112,7 @@ func (s *Stack) update(ctx context.Context, operate operation) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, plain(err))
 	}
+	defer s.work.pruneHistory()
 	return s.run(ctx, stack, operate)
 }
 

@@ -210,6 +210,21 @@ func TestTheSandboxHasRoomForOneStack(t *testing.T) {
 	}
 }
 
+func TestTheHistoryOfRunsDoesNotGrowForEver(t *testing.T) {
+	s := newStack(t, newConfig(t, "config: {}\n"))
+	folder := filepath.Join(s.work.backend(), ".pulumi", "history", "journal", "dev")
+	for run := range keptRuns + 5 {
+		for _, kind := range []string{"history.json", "history.json.attrs", "checkpoint.json", "checkpoint.json.attrs"} {
+			writeFile(t, filepath.Join(folder, fmt.Sprintf("dev-17954058641549595%02d.%s", run, kind)), "{}")
+		}
+	}
+	s.work.pruneHistory()
+	files, err := os.ReadDir(folder)
+	if err != nil || len(files) != 4*keptRuns || !strings.HasPrefix(files[0].Name(), "dev-1795405864154959505.") {
+		t.Errorf("%d files, from %s on (%v)", len(files), files[0].Name(), err)
+	}
+}
+
 func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
 	work := newStack(t, newConfig(t, "config: {}\n")).work
 	unlock, err := work.lock(t.Context())

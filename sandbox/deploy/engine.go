@@ -35,6 +35,7 @@ func newEngine(dir cache.Dir, work workFolder, kubeconfig string) engine {
 	environment := []string{
 		"PATH=" + dir.Bin() + string(os.PathListSeparator) + os.Getenv("PATH"), // the plugins are found there
 		"KUBECONFIG=" + kubeconfig,
+		"KUBECACHEDIR=" + filepath.Join(work.home(), "kube"), // kubectl's own would be below the user's home
 		"PULUMI_HOME=" + work.home(),
 		"KUBECACHEDIR=" + filepath.Join(work.home(), "kubectl"),
 		"PULUMI_BACKEND_URL=file://" + work.backend(),

@@ -20,6 +20,9 @@ import (
 // lockTime is how long an operation waits for another that runs.
 const lockTime = 5 * time.Second
 
+// keptRuns is how many runs of a stack can be looked at later.
+const keptRuns = 10
+
 // keptKeys are what Pulumi writes into a stack's file to find the key of its secrets. They belong to the state, so
 // they outlive the work copy that they are written in.
 var keptKeys = []string{"encryptionsalt", "encryptedkey", "secretsprovider"}
@@ -152,6 +155,20 @@ func (w workFolder) write(config Config) error {
 		return err
 	}
 	return os.WriteFile(target, text, 0o600)
+}
+
+// pruneHistory deletes what is kept of old runs: the engine keeps the whole state of each, for ever. It may fail: then there
+// is only less free space.
+func (w workFolder) pruneHistory() {
+	// The names hold the time, in as many digits, so they are in the order of the runs.
+	for _, kind := range []string{"checkpoint", "history"} {
+		files, _ := filepath.Glob(filepath.Join(w.backend(), ".pulumi", "history", w.project, w.stack, "*."+kind+".json"))
+		slices.Sort(files)
+		for _, file := range files[:max(0, len(files)-keptRuns)] {
+			_ = os.Remove(file)
+			_ = os.Remove(file + ".attrs")
+		}
+	}
 }
 
 // makePassphrase writes the key of the stacks' secrets, once.

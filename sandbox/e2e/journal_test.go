@@ -26,11 +26,11 @@ func TestJournal(t *testing.T) {
 		{"every object carries the labels", labels},
 		{"pods run under the restricted Pod Security Standard", podSecurity},
 		{"the password is in no argument, no variable and on no disk", password},
-		{"pods collect no dead processes", deadProcesses},
 		{"strangers cannot connect to Redis", strangers},
 		{"bad configuration is refused with all faults at once, and nothing is made", badConfiguration},
 		{"a second up changes nothing", secondUp},
 		{"a replica that is out of sync is sent no reads", outOfSync},
+		{"pods collect no dead processes", deadProcesses},
 		{"acknowledged entries survive the death of every pod", everyPodDies},
 		{"down leaves nothing behind, and up brings the entries back", downAndUp},
 	} {

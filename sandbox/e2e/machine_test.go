@@ -74,8 +74,13 @@ func look() (machine, error) {
 		value, err := os.ReadFile(filepath.Join("/proc/sys", path))
 		m["sysctls"] = append(m["sysctls"], fmt.Sprintf("%s %s %v", path, value, err != nil))
 	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, err
+	}
 	for _, folder := range []string{"/etc/cni", "/etc/kubernetes", "/opt/cni", "/run/containerd", "/run/netns", "/var/lib/cni",
-		"/var/lib/containerd", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers", "/root/.kube", "/root/.pulumi"} {
+		"/var/lib/containerd", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers",
+		filepath.Join(home, ".kube"), filepath.Join(home, ".pulumi")} {
 		_ = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil {
 				m["folders"] = append(m["folders"], path)
@@ -83,20 +88,34 @@ func look() (machine, error) {
 			return nil
 		})
 	}
-	groups, err := cgroups()
-	m["cgroups"] = groups
-	return m, err
+	return m, nil
 }
 
-// cgroups lists the cgroups of the sandbox.
-func cgroups() (found []string, err error) {
-	err = filepath.WalkDir("/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), "journal-sandbox") {
-			found = append(found, path)
+// cgroups lists the folders of the cgroups that the sandbox has made for its processes.
+func cgroups(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, pid := range ourProcesses(t) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		for line := range strings.Lines(string(text)) {
+			path := strings.TrimSpace(line[strings.LastIndex(line, ":")+1:])
+			name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+			if strings.HasPrefix(name, "journal-sandbox") && !slices.Contains(found, name) {
+				found = append(found, name)
+			}
 		}
-		return nil
-	})
-	return found, err
+	}
+	var folders []string
+	for _, name := range found {
+		for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+			matches, _ := filepath.Glob(pattern + name)
+			folders = append(folders, matches...)
+		}
+	}
+	if len(folders) == 0 {
+		t.Error("the sandbox has no cgroup: the test looks at the wrong place")
+	}
+	return folders
 }
 
 // ourProcesses lists the node's process and all below it.
@@ -126,6 +145,16 @@ func ourProcesses(t *testing.T) []int {
 	return all
 }
 
+// without returns the lines that are not among others.
+func without(lines, others []string) (rest []string) {
+	for _, line := range lines {
+		if !slices.Contains(others, line) {
+			rest = append(rest, line)
+		}
+	}
+	return rest
+}
+
 // processState returns a process's state, such as S for sleeping, and its parent.
 func processState(pid int) (state string, parent int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -145,7 +174,7 @@ func downAndUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports := []int{n.HTTPPort(), n.APIPort()}
-	processes := ourProcesses(t)
+	processes, groups := ourProcesses(t), cgroups(t)
 
 	start := time.Now()
 	mustSandbox(t, "down")
@@ -169,12 +198,18 @@ func downAndUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for about, now := range after {
-		if was := world.before[about]; !slices.Equal(was, now) {
-			t.Errorf("%s are not as before up:\nbefore %q\nafter  %q", about, was, now)
+		was := world.before[about]
+		for _, line := range without(now, was) {
+			t.Errorf("%s: new since before up: %s", about, line)
+		}
+		for _, line := range without(was, now) {
+			t.Errorf("%s: missing since before up: %s", about, line)
 		}
 	}
-	if len(after["cgroups"]) > 0 {
-		t.Errorf("there are cgroups %v", after["cgroups"])
+	for _, folder := range groups {
+		if _, err := os.Stat(folder); err == nil {
+			t.Errorf("there is still the cgroup %s", folder)
+		}
 	}
 
 	start = time.Now()

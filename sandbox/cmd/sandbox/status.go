@@ -76,26 +76,46 @@ func withPods(ctx context.Context, n *node.Node, err error) error {
 func podReasons(ctx context.Context, n *node.Node) []string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := n.Kubectl(ctx, "get", "pods", "--all-namespaces", "--selector", partOf, "--output", "json").Output()
-	if err != nil {
+	var pods struct{ Items []pod }
+	if !get(ctx, n, &pods, "pods", "--all-namespaces", "--selector", partOf) {
 		return nil
 	}
-	var pods struct{ Items []pod }
-	if json.Unmarshal(out, &pods) != nil {
-		return nil
+	var warnings struct{ Items []warning }
+	get(ctx, n, &warnings, "events", "--all-namespaces", "--field-selector", "type=Warning,involvedObject.kind=Pod",
+		"--sort-by", ".lastTimestamp")
+	last := map[string]string{}
+	for _, w := range warnings.Items {
+		last[w.InvolvedObject.UID] = strings.Join(strings.Fields(w.Message), " ")
 	}
 	var reasons []string
 	for _, p := range pods.Items {
-		if reason := p.reason(); reason != "" {
-			reasons = append(reasons, fmt.Sprintf("%s/%s: %s", p.Metadata.Namespace, p.Metadata.Name, reason))
+		reason := p.reason()
+		if reason == "" {
+			continue
 		}
+		if message := last[p.Metadata.UID]; message != "" && !strings.Contains(reason, message) {
+			reason += "; " + message
+		}
+		reasons = append(reasons, fmt.Sprintf("%s/%s: %s", p.Metadata.Namespace, p.Metadata.Name, reason))
 	}
 	return reasons
 }
 
+// get reads objects into a list, and says whether it could.
+func get(ctx context.Context, n *node.Node, list any, args ...string) bool {
+	out, err := n.Kubectl(ctx, append([]string{"get", "--output", "json"}, args...)...).Output()
+	return err == nil && json.Unmarshal(out, list) == nil
+}
+
+// warning is what is read of an event.
+type warning struct {
+	InvolvedObject struct{ UID string }
+	Message        string
+}
+
 // pod is what is read of a pod.
 type pod struct {
-	Metadata struct{ Namespace, Name string }
+	Metadata struct{ Namespace, Name, UID string }
 	Status   struct {
 		Phase             string
 		Conditions        []struct{ Type, Status, Reason, Message string }
