@@ -37,7 +37,6 @@ func newEngine(dir cache.Dir, work workFolder, kubeconfig string) engine {
 		"KUBECONFIG=" + kubeconfig,
 		"KUBECACHEDIR=" + filepath.Join(work.home(), "kube"), // kubectl's own would be below the user's home
 		"PULUMI_HOME=" + work.home(),
-		"KUBECACHEDIR=" + filepath.Join(work.home(), "kubectl"),
 		"PULUMI_BACKEND_URL=file://" + work.backend(),
 		"PULUMI_CONFIG_PASSPHRASE_FILE=" + work.passphrase(),
 		"PULUMI_AUTOMATION_API=true",
