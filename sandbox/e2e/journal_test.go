@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,6 +30,7 @@ func TestJournal(t *testing.T) {
 		{"the password is in no argument, no variable and on no disk", password},
 		{"strangers cannot connect to Redis", strangers},
 		{"bad configuration is refused with all faults at once, and nothing is made", badConfiguration},
+		{"up that was killed is finished by the next, which also brings back what somebody has deleted", killedUp},
 		{"a second up changes nothing", secondUp},
 		{"a replica that is out of sync is sent no reads", outOfSync},
 		{"pods collect no dead processes", deadProcesses},
@@ -280,6 +283,38 @@ func badConfiguration(t *testing.T) {
 	if made, _ := filepath.Glob(world.dir.Path("state", "pulumi", "*", "bad*")); len(made) > 0 {
 		t.Errorf("there is now %v", made)
 	}
+}
+
+func killedUp(t *testing.T) {
+	frontends := func() []object {
+		return objects(t, "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend")
+	}
+	kubectl(t, "delete", "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend", "--now")
+	up := exec.Command(world.program, "up", "--stack", stack)
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// The engine waits for the pods of what it has just created: it cannot have written down that it is there.
+	eventually(t, time.Minute, func() error {
+		if found := len(frontends()); found != 1 {
+			return fmt.Errorf("there are %d Deployments", found)
+		}
+		return nil
+	})
+	for _, pid := range processesBelow(t, up.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err := up.Wait(); err == nil {
+		t.Fatal("up had finished before it was killed")
+	}
+	_, log := mustSandbox(t, "up", "--stack", stack)
+	if !strings.Contains(log, "an earlier run was killed") {
+		t.Errorf("up says:\n%s", log)
+	}
+	if found := frontends(); len(found) != 1 {
+		t.Errorf("there are %d Deployments of the page: %+v", len(found), found)
+	}
+	mustAsk(t, http.StatusOK, http.MethodGet, "", nil, nil)
 }
 
 func secondUp(t *testing.T) {

@@ -125,6 +125,12 @@ func ourProcesses(t *testing.T) []int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return processesBelow(t, n.PID())
+}
+
+// processesBelow lists a process and all below it.
+func processesBelow(t *testing.T, top int) []int {
+	t.Helper()
 	children := map[int][]int{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -138,7 +144,7 @@ func ourProcesses(t *testing.T) []int {
 		}
 		children[parent] = append(children[parent], pid)
 	}
-	all := []int{n.PID()}
+	all := []int{top}
 	for i := 0; i < len(all); i++ {
 		all = append(all, children[all[i]]...)
 	}

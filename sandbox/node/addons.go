@@ -73,6 +73,8 @@ func networkPolicy() component {
 	return component{
 		name: "network-policy", path: kubernetesProgram,
 		args: []string{"-kubeconfig", kubeconfigFile("network-policy"), "-node", Name, "-service-cidr", serviceCIDR},
+		// It looks its node up once, and gives up when the kubelet has not registered it yet.
+		needs: exists(apiserverURL + "/api/v1/nodes/" + Name),
 	}
 }
 

@@ -246,6 +246,11 @@ func (d *daemon) startAndWait(ctx context.Context, c component) error {
 			return err
 		}
 	}
+	if c.needs != nil {
+		if err := d.waitFor(ctx, "what "+c.name+" needs", c.needs); err != nil {
+			return err
+		}
+	}
 	p, err := d.processes.start(c)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ type component struct {
 	args  []string          // without the program's name
 	env   []string          // in addition to environment
 	files map[string]string // configuration, by path, written before the start
+	needs readiness         // what it cannot start without; nil if nothing
 	ready readiness         // nil if the program cannot say
 }
 
