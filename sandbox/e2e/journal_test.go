@@ -221,7 +221,12 @@ spec:
 		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-stranger", "--namespace", namespace, "--timeout=60s")
 		// The page's server does not speak Redis's protocol, but it answers: the stranger's network works.
 		eventually(t, 10*time.Second, func() error {
-			if answer := ping(namespace, "e2e-stranger", "frontend", 80); !strings.Contains(answer, "Protocol error") {
+			answer := ping(namespace, "e2e-stranger", "frontend", 80)
+			// In the journal's own namespace the fence lets a pod that is no part of the journal do nothing but ask for names.
+			if namespace == world.outputs.Namespace && strings.Contains(answer, "Could not connect") && strings.Contains(answer, "refused") {
+				return nil
+			}
+			if !strings.Contains(answer, "Protocol error") {
 				return fmt.Errorf("a pod of %s asks the page's server and gets %q", namespace, answer)
 			}
 			return nil
