@@ -153,6 +153,6 @@ func TestTheOutputsSayWhereEverythingIs(t *testing.T) {
 		"namespace":         "journal",
 		"redisWriteAddress": "redis-0.redis.journal.svc:6379",
 		"redisReadAddress":  "redis-read.journal.svc:6379",
-		"secretNames":       []string{"journal-redis-1a2b3c4d"},
+		"secretNames":       []string{"redis-password-d3bb6ffe77"},
 	}, g.Outputs())
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+// JournalName is the journal's name in the program, and the beginning of those of its parts.
+const JournalName = "journal"
+
 // defaultNamespace is where the journal runs unless the configuration says otherwise.
 const defaultNamespace = "journal"
 
@@ -22,12 +25,15 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return fmt.Errorf("the configuration of stack %q is refused, nothing was changed:\n%w", ctx.Stack(), err)
 	}
+	if err := ownFields(ctx); err != nil {
+		return err
+	}
 	tenant, err := config.Cluster.deploy(ctx, config)
 	if err != nil {
 		return err
 	}
 	config.Journal.Namespace = tenant.Name
-	app, err := journal.New(ctx, "journal", &config.Journal)
+	app, err := journal.New(ctx, JournalName, &config.Journal)
 	if err != nil {
 		return err
 	}

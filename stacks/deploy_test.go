@@ -2,12 +2,14 @@ package stacks
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"example.com/journal/internal/graph"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,6 +51,25 @@ func TestEachStackDeclaresWhatItsGoldenFileShows(t *testing.T) {
 				t.Errorf("%s line %d:\n  it was: %s\n  it is:  %s\nif that is meant, run `make golden` and read the whole difference with git diff", golden, line, was, is)
 			}
 		})
+	}
+}
+
+func TestEveryObjectIsFoundAgainWithoutTheState(t *testing.T) {
+	for _, stack := range stackNames(t) {
+		g, err := graph.Run(Deploy, graph.Root(root, stack))
+		require.NoError(t, err)
+		taken := map[string]bool{}
+		for _, r := range g.All() {
+			if !strings.HasPrefix(r.Type, "kubernetes:") {
+				continue
+			}
+			name, _ := r.Field("metadata.name").(string)
+			assert.NotEmpty(t, name, "%s %s: the engine makes up its name", r.Type, r.Name)
+			key := fmt.Sprint(r.Type, r.Field("metadata.namespace"), name)
+			assert.False(t, taken[key], "%s is declared twice", key)
+			taken[key] = true
+			assert.Equal(t, FieldManager("journal", stack), r.Field(`metadata.annotations["`+fieldManagerAnnotation+`"]`), "%s %s", r.Type, r.Name)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"example.com/journal/components/kube"
-	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -114,7 +113,7 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 	}
 	part := kube.Part{App: a.App, Component: "exposure", Instance: name}
 	if _, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{
-		Metadata: metav1.ObjectMetaArgs{Namespace: a.Namespace, Labels: part.Labels()},
+		Metadata: part.Meta(a.Namespace),
 		Spec:     spec,
 	}, pulumi.Parent(exposure)); err != nil {
 		return nil, fmt.Errorf("exposure %q: %w", name, err)

@@ -150,7 +150,7 @@ func TestPodZeroOfRedisIsThePrimary(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"write":  "cache-0.cache.team-a.svc:6379",
 		"read":   "cache-read.team-a.svc:6379",
-		"secret": "cache-1a2b3c4d",
+		"secret": "cache-password-d3bb6ffe77",
 	}, g.Outputs())
 
 	set := find(t, g, statefulSet, "cache")
@@ -209,7 +209,7 @@ func TestThePasswordIsASecretFileAndNothingElse(t *testing.T) {
 				names = append(names, source["secretName"])
 			}
 		}
-		assert.Equal(t, []any{"journal-redis-1a2b3c4d"}, names, workload.Name)
+		assert.Equal(t, []any{"redis-password-d3bb6ffe77"}, names, workload.Name)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 )
 
 const (
@@ -24,6 +25,8 @@ const (
 	redisMaxReplicas = 9
 	// redisGracePeriod is how long Redis may take, in seconds, to hand its writes to the replicas and close its files.
 	redisGracePeriod = 30
+	// redisSuffix ends the name that the Redis of a journal has in the program.
+	redisSuffix = "-redis"
 	// passwordKey is the key of the password in its Secret, and so the name of its file.
 	passwordKey = "password"
 )
@@ -152,22 +155,14 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 // declare creates the children and sets the outputs.
 func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	child := pulumi.Parent(r)
-	labels := r.part.Labels()
-	meta := func() metav1.ObjectMetaArgs { return metav1.ObjectMetaArgs{Namespace: a.Namespace, Labels: labels} }
-
-	secret, err := r.password(ctx, name, meta())
+	secret, err := r.password(ctx, name, a.Namespace)
 	if err != nil {
 		return err
 	}
-	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{
-		Metadata: meta(),
-		Data: pulumi.StringMap{
-			"redis.conf": pulumi.String(redisConf),
-			"start.sh":   pulumi.String(redisStart),
-			"ready.sh":   pulumi.String(redisReady),
-			"lib.sh":     pulumi.String(redisLib),
-		},
-	}, child)
+	data := map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib}
+	meta := r.part.Meta(a.Namespace)
+	meta.Name = pulumi.String(kube.ContentName(a.App+"-config", data))
+	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: meta, Data: pulumi.ToStringMap(data)}, child)
 	if err != nil {
 		return err
 	}
@@ -182,7 +177,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		return err
 	}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     meta(),
+		Metadata:                     r.part.Meta(a.Namespace),
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, child)
 	if err != nil {
@@ -243,11 +238,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		claim.StorageClassName = pulumi.String(a.StorageClass)
 	}
 	if _, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name:      pulumi.String(a.App), // the pods' DNS names begin with it
-			Namespace: a.Namespace,
-			Labels:    r.part.WorkloadLabels(),
-		},
+		Metadata: r.part.WorkloadMeta(a.Namespace), // the pods' DNS names begin with its name
 		Spec: appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),
 			// Replicas wait for the primary by themselves. Updates still take one pod at a time.
@@ -256,7 +247,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
 			Template:            pod.Template(),
 			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
-				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: labels},
+				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: r.part.Labels()},
 				Spec:     claim,
 			}},
 		},
@@ -270,8 +261,12 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	return nil
 }
 
+// Passwords returns the names that the passwords of a journal of this name have in the program. They cannot be made again
+// from the program, so whoever runs it without writing down each step makes them first.
+func (args *Args) Passwords(name string) []string { return []string{name + redisSuffix} }
+
 // password generates the password and puts it into a Secret.
-func (r *Redis) password(ctx *pulumi.Context, name string, meta metav1.ObjectMetaArgs) (*corev1.Secret, error) {
+func (r *Redis) password(ctx *pulumi.Context, name string, namespace pulumi.StringInput) (*corev1.Secret, error) {
 	password, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{
 		Length:  pulumi.Int(32),
 		Special: pulumi.Bool(false), // it is part of a configuration file and of a command line of Redis's protocol
@@ -279,6 +274,11 @@ func (r *Redis) password(ctx *pulumi.Context, name string, meta metav1.ObjectMet
 	if err != nil {
 		return nil, err
 	}
+	meta := r.part.Meta(namespace)
+	// 32 random characters cannot be guessed from a few digits of their hash.
+	meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(pulumi.Unsecret(password.Result).(pulumi.StringOutput), func(password string) string {
+		return kube.ContentName(r.part.App+"-password", map[string]string{passwordKey: password})
+	}))
 	return corev1.NewSecret(ctx, name, &corev1.SecretArgs{
 		Metadata:   meta,
 		StringData: pulumi.StringMap{passwordKey: password.Result},

@@ -1,6 +1,9 @@
 package kube
 
-import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+import (
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
 
 // Part identifies one part of an application. All of its objects carry the same labels.
 type Part struct {
@@ -39,4 +42,15 @@ func (p Part) WorkloadLabels() pulumi.StringMap {
 		labels["app.kubernetes.io/version"] = pulumi.String(version)
 	}
 	return labels
+}
+
+// Meta returns the metadata of an object of the part. Every object is called by the part's App, and none by a name that the
+// engine makes: so an update finds it again whatever became of the state.
+func (p Part) Meta(namespace pulumi.StringInput) metav1.ObjectMetaArgs {
+	return metav1.ObjectMetaArgs{Name: pulumi.String(p.App), Namespace: namespace, Labels: p.Labels()}
+}
+
+// WorkloadMeta returns the metadata of the part's workload.
+func (p Part) WorkloadMeta(namespace pulumi.StringInput) metav1.ObjectMetaArgs {
+	return metav1.ObjectMetaArgs{Name: pulumi.String(p.App), Namespace: namespace, Labels: p.WorkloadLabels()}
 }

@@ -1,6 +1,9 @@
 package kube
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"regexp"
 )
@@ -33,4 +36,16 @@ func CheckObjectName(name string) error {
 		return errors.New("not an object name; write lower-case letters, digits, hyphens and dots, such as journal-tls")
 	}
 	return nil
+}
+
+// contentDigits is how many hexadecimal digits of its hash an object is called by: 40 bits, so that two of the few contents
+// that one prefix ever has do not meet.
+const contentDigits = 10
+
+// ContentName returns the name of an object that never changes, by what is in it: another content is another object, and the
+// same content the same one, in whatever order.
+func ContentName(prefix string, content map[string]string) string {
+	text, _ := json.Marshal(content) // of texts, sorted by key: it does not fail
+	sum := sha256.Sum256(text)
+	return prefix + "-" + hex.EncodeToString(sum[:])[:contentDigits]
 }

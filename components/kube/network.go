@@ -19,7 +19,7 @@ type FenceArgs struct {
 // NewFence declares the NetworkPolicy of a part's pods, for both directions.
 func NewFence(ctx *pulumi.Context, name string, part Part, namespace pulumi.StringInput, args FenceArgs, parent pulumi.Resource) error {
 	_, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
-		Metadata: metav1.ObjectMetaArgs{Namespace: namespace, Labels: part.Labels()},
+		Metadata: part.Meta(namespace),
 		Spec: networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),

@@ -54,11 +54,9 @@ type ServerArgs struct {
 // fences its pods. It returns the Service.
 func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*corev1.Service, error) {
 	child := pulumi.Parent(parent)
-	labels := args.Part.Labels()
-	meta := func() metav1.ObjectMetaArgs { return metav1.ObjectMetaArgs{Namespace: args.Namespace, Labels: labels} }
 
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     meta(),
+		Metadata:                     args.Part.Meta(args.Namespace),
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, child)
 	if err != nil {
@@ -95,7 +93,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		},
 	}
 	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: metav1.ObjectMetaArgs{Namespace: args.Namespace, Labels: args.Part.WorkloadLabels()},
+		Metadata: args.Part.WorkloadMeta(args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(args.Replicas),
 			Selector: metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
@@ -129,11 +127,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 	}
 
 	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name:      pulumi.String(args.Part.App), // other parts and the Ingress find it by this name
-			Namespace: args.Namespace,
-			Labels:    labels,
-		},
+		Metadata: args.Part.Meta(args.Namespace),
 		Spec: corev1.ServiceSpecArgs{
 			Selector: args.Part.Selector(),
 			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
@@ -150,7 +144,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 // NewDisruptionBudget declares that a node drain or an upgrade may take one pod of the part at a time.
 func NewDisruptionBudget(ctx *pulumi.Context, name string, part Part, namespace pulumi.StringInput, parent pulumi.Resource) error {
 	_, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
-		Metadata: metav1.ObjectMetaArgs{Namespace: namespace, Labels: part.Labels()},
+		Metadata: part.Meta(namespace),
 		Spec: policyv1.PodDisruptionBudgetSpecArgs{
 			MaxUnavailable: pulumi.Int(1),
 			Selector:       metav1.LabelSelectorArgs{MatchLabels: part.Selector()},

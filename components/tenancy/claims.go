@@ -270,9 +270,6 @@ func (c *Claims) settings(ctx *pulumi.Context, name string, a ClaimsArgs) error 
 // that comes first is served when it does.
 func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, needs []pulumi.Resource) error {
 	part := kube.Part{App: controllerAccount, Component: "controller", Instance: name, Image: a.Image}
-	meta := func() metav1.ObjectMetaArgs {
-		return metav1.ObjectMetaArgs{Namespace: a.Platform.Name, Labels: part.Labels()}
-	}
 	child := pulumi.Parent(c)
 
 	ports := networkingv1.NetworkPolicyPortArray{}
@@ -280,7 +277,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		ports = append(ports, kube.TCP(port)...)
 	}
 	policy, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
-		Metadata: meta(),
+		Metadata: part.Meta(a.Platform.Name),
 		Spec: networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
@@ -300,9 +297,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		return err
 	}
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String(controllerAccount), Namespace: a.Platform.Name, Labels: part.Labels(), // the policies know it by name
-		},
+		Metadata:                     part.Meta(a.Platform.Name), // the policies know it by its name, which is controllerAccount
 		AutomountServiceAccountToken: pulumi.Bool(false),
 	}, child)
 	if err != nil {
@@ -336,8 +331,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 			LivenessProbe:  probe("/healthz", 10, 3),
 		},
 	}
-	deployment := meta()
-	deployment.Labels = part.WorkloadLabels()
+	deployment := part.WorkloadMeta(a.Platform.Name)
 	deployment.Annotations = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 	c.Controller, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: deployment,

@@ -11,18 +11,24 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"example.com/journal/stacks"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"example.com/journal/sandbox/cache"
 )
 
-// parallel is how many objects the engine works on at a time.
-const parallel = 32
+const (
+	// parallel is how many objects the engine works on at a time.
+	parallel = 64
+	// passwordType is the type of what cannot be made again from the program.
+	passwordType = "random:index/randomPassword:RandomPassword"
+)
 
 // ErrNotDeployed says that a stack was never brought up, or was destroyed.
 var ErrNotDeployed = errors.New("the stack is not deployed")
@@ -45,9 +51,10 @@ type Config struct {
 
 // Stack is a stack of the repository on one cluster.
 type Stack struct {
-	config Config
-	work   workFolder
-	engine engine
+	config    Config
+	work      workFolder
+	engine    engine
+	passwords []string // the names, in the program, of the passwords that the stack declares
 }
 
 // Result is what an operation did, or what a preview would do.
@@ -60,7 +67,8 @@ type Result struct {
 
 // Open checks the configuration of a stack, so that all of its faults are reported at once and before anything starts.
 func Open(config Config) (*Stack, error) {
-	if err := stacks.Check(config.Repo, config.Stack); err != nil {
+	decided, err := stacks.Read(config.Repo, config.Stack)
+	if err != nil {
 		return nil, fmt.Errorf("the configuration of stack %q is refused, nothing was changed:\n%w", config.Stack, err)
 	}
 	if config.Progress == nil {
@@ -70,23 +78,84 @@ func Open(config Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stack{config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig)}, nil
+	return &Stack{
+		config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig), passwords: decided.Journal.Passwords(stacks.JournalName),
+	}, nil
 }
 
 // Up makes the cluster what the stack declares. It finishes what a run that was killed has begun.
+//
+// The engine writes the whole state after every step, so the time would grow with the square of the stack's size. Up has it
+// written once, at the end. What a killed run loses with that is found again: names and field manager of every object are
+// known beforehand, so the next run applies the same objects. What cannot be found again is a password; so those are
+// made first, in an update of their own that writes down each step.
 func (s *Stack) Up(ctx context.Context) (Result, error) {
 	return s.update(ctx, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
+		if err := s.makePasswords(ctx, stack, log); err != nil {
+			return nil, err
+		}
+		unfinished, err := s.work.begin()
+		if err != nil {
+			return nil, err
+		}
+		stack, err = s.withoutCheckpoints(ctx)
+		if err != nil {
+			return nil, err
+		}
 		result, err := stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Refresh(),
-			optup.EventStreams(log.events))
-		return result.Outputs, err
+			optup.EventStreams(log.follow()))
+		if err != nil {
+			// The engine has ended by itself, so the state is written; what was lost before is still lost.
+			return nil, errors.Join(err, s.work.end(unfinished))
+		}
+		if unfinished {
+			if err := s.deleteOrphans(ctx); err != nil {
+				return nil, fmt.Errorf("delete what an earlier run has left: %w", err)
+			}
+		}
+		return result.Outputs, s.work.end(false)
 	})
+}
+
+// makePasswords makes the passwords that the stack declares and its state does not have.
+func (s *Stack) makePasswords(ctx context.Context, stack auto.Stack, log *progress) error {
+	checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
+	if err != nil {
+		return err
+	}
+	var targets []string
+	for _, name := range s.passwords {
+		if !slices.ContainsFunc(checkpoint.Resources, func(r apitype.ResourceV3) bool {
+			return r.Type == passwordType && r.URN.Name() == name
+		}) {
+			targets = append(targets, "**"+passwordType+"::"+name)
+		}
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	// The components that they belong to.
+	targets = append(targets, "**journal:components:Journal::*", "**journal:components:Redis::*")
+	_, err = stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Target(targets),
+		optup.EventStreams(log.follow()))
+	return err
+}
+
+// withoutCheckpoints is the stack with an engine that writes the state once, at the end.
+func (s *Stack) withoutCheckpoints(ctx context.Context) (auto.Stack, error) {
+	workspace, err := s.workspace(ctx)
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	workspace.SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true")
+	return auto.SelectStack(ctx, s.config.Stack, workspace)
 }
 
 // Preview reports what Up would do, and does nothing.
 func (s *Stack) Preview(ctx context.Context) (Result, error) {
 	return s.update(ctx, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
 		_, err := stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.Color("never"),
-			optpreview.SuppressProgress(), optpreview.Refresh(), optpreview.EventStreams(log.events))
+			optpreview.SuppressProgress(), optpreview.Refresh(), optpreview.EventStreams(log.follow()))
 		return nil, err
 	})
 }
@@ -116,7 +185,8 @@ func (s *Stack) update(ctx context.Context, operate operation) (Result, error) {
 	return s.run(ctx, stack, operate)
 }
 
-// Destroy deletes all objects of the stack from the cluster, and with them the data that they hold.
+// Destroy deletes all objects of the stack from the cluster, and with them the data that they hold. After a run that was
+// killed it refuses to: the state does not know all objects until Up has been run again.
 func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 	unlock, err := s.work.lock(ctx)
 	if err != nil {
@@ -127,9 +197,16 @@ func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return s.run(ctx, stack, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
-		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"),
-			optdestroy.SuppressProgress(), optdestroy.EventStreams(log.events))
+	if s.work.unfinished() {
+		return Result{}, fmt.Errorf("stack %q: an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind", s.config.Stack)
+	}
+	return s.run(ctx, stack, func(ctx context.Context, _ auto.Stack, log *progress) (auto.OutputMap, error) {
+		stack, err := s.withoutCheckpoints(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"),
+			optdestroy.SuppressProgress(), optdestroy.EventStreams(log.follow()))
 		return nil, err
 	})
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"example.com/journal/sandbox/cache"
 )
@@ -267,45 +266,45 @@ func TestALockOfAnEngineThatIsGoneIsKnownAsSuch(t *testing.T) {
 	}
 }
 
-func TestWhatAKilledRunWasCreatingBecomesAPartOfTheState(t *testing.T) {
-	s := newStack(t, newConfig(t, "config: {}\n"))
-	// This cluster has every object but a Service.
-	writeFile(t, filepath.Join(s.config.Dir.Bin(), "kubernetes"), `#!/bin/sh
-case "$2" in Service) exit 0 ;; esac
-echo '{"metadata": {"managedFields": [{"manager": "kubelet", "operation": "Update"}, {"manager": "pulumi-kubernetes-0a1b", "operation": "Apply"}]}}'
-`)
-	object := func(kind, name string) apitype.ResourceV3 {
-		return apitype.ResourceV3{
-			URN: resource.URN("urn:pulumi:dev::journal::kubernetes:apps/v1:" + kind + "::" + name), Type: "kubernetes:apps/v1:Any", Custom: true,
-			Inputs: map[string]any{"apiVersion": "apps/v1", "kind": kind, "metadata": map[string]any{"name": name, "namespace": "journal"}},
-		}
+func TestWhatAKilledRunHasMadeIsToldFromEverythingElse(t *testing.T) {
+	state := []apitype.ResourceV3{
+		{Inputs: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "team-a"}}},
+		{Inputs: map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": map[string]any{"name": "owners", "namespace": "team-a"}}},
+		{Inputs: map[string]any{"length": 32, "kind": 7}},
 	}
-	service := object("Service", "gone")
-	service.Inputs["apiVersion"] = "v1"
-	replaced := object("Deployment", "api-2")
-	password := apitype.ResourceV3{URN: "urn:pulumi:dev::journal::random:index/randomPassword:RandomPassword::p", Type: "random:index/randomPassword:RandomPassword"}
-	state := apitype.DeploymentV3{
-		Resources: []apitype.ResourceV3{{URN: replaced.URN}},
-		PendingOperations: []apitype.OperationV2{
-			{Resource: object("StatefulSet", "redis"), Type: apitype.OperationTypeCreating},
-			{Resource: service, Type: apitype.OperationTypeCreating},
-			{Resource: replaced, Type: apitype.OperationTypeCreating},
-			{Resource: password, Type: apitype.OperationTypeCreating},
-			{Resource: object("Deployment", "web"), Type: apitype.OperationTypeUpdating},
-		},
+	ours := `"managedFields": [{"manager": "kubelet", "operation": "Update"}, {"manager": "pulumi-journal-dev", "operation": "Apply"}]`
+	list := `{"items": [
+		{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", ` + ours + `}},
+		{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "owners", "namespace": "team-a", ` + ours + `}},
+		{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "viewers", "namespace": "team-a", ` + ours + `}},
+		{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gone", ` + ours + `}},
+		{"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tenant", "namespace": "gone", ` + ours + `}},
+		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "somebodys", "namespace": "team-a"}},
+		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "another-stacks", "namespace": "team-a",
+			"managedFields": [{"manager": "pulumi-journal-prod", "operation": "Apply"}]}}
+	]}`
+	found, err := orphans([]byte(list), state, "pulumi-journal-dev")
+	if want := "[rolebinding.rbac.authorization.k8s.io/viewers namespace/gone]"; err != nil || fmt.Sprint(found) != want {
+		t.Errorf("got %v (%v), want %s", found, err, want)
 	}
-	if err := s.adopt(t.Context(), &state); err != nil {
+}
+
+func TestARunThatWasKilledIsRemembered(t *testing.T) {
+	config := newConfig(t, "config: {}\n")
+	s := newStack(t, config)
+	if err := s.work.write(config); err != nil {
 		t.Fatal(err)
 	}
-	if len(state.PendingOperations) > 0 || len(state.Resources) != 3 {
-		t.Fatalf("the state is %+v", state)
+	for _, killed := range []bool{false, true} {
+		if unfinished, err := s.work.begin(); err != nil || unfinished != killed {
+			t.Fatalf("unfinished is %v, want %v (%v)", unfinished, killed, err)
+		}
 	}
-	made, half := state.Resources[1], state.Resources[2]
-	if made.ID != "journal/redis" || made.Delete || made.Outputs["__fieldManager"] != "pulumi-kubernetes-0a1b" {
-		t.Errorf("the object that was created is %+v", made)
-	}
-	if half.ID != "journal/api-2" || !half.Delete {
-		t.Errorf("the half of a replacement is %+v", half)
+	// What was lost is still to be found after a run that failed, and not any more after one that succeeded.
+	for _, lost := range []bool{true, false} {
+		if err := s.work.end(lost); err != nil || s.work.unfinished() != lost {
+			t.Errorf("unfinished is %v, want %v (%v)", s.work.unfinished(), lost, err)
+		}
 	}
 }
 
@@ -314,6 +313,7 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 	log := newProgress(&out)
 	const deployment = "urn:pulumi:dev::journal::kubernetes:apps/v1:Deployment::journal-api"
 	custom := &apitype.StepEventStateMetadata{Custom: true}
+	incoming := log.follow()
 	for _, event := range []apitype.EngineEvent{
 		{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{URN: deployment, Op: apitype.OpCreate, New: custom}}},
 		{DiagnosticEvent: &apitype.DiagnosticEvent{URN: deployment, Severity: "info", Message: "[1/2] Waiting"}}, // not for long
@@ -327,7 +327,7 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 		{DiagnosticEvent: &apitype.DiagnosticEvent{Severity: "error", Message: "update failed"}},
 		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 1, apitype.OpSame: 20, apitype.OpUpdate: 0}}},
 	} {
-		log.events <- events.EngineEvent{EngineEvent: event}
+		incoming <- events.EngineEvent{EngineEvent: event}
 	}
 	log.close()
 	if want := "mind the gap\ncreated Deployment journal-api (0.0 s)\n"; out.String() != want {
@@ -352,7 +352,7 @@ func TestAStateIsReadAsTheEngineWritesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, path, string(text))
-	if state, err := readCheckpoint(path); err != nil || list(state.PendingOperations) != "C d" {
+	if state, err := readCheckpoint(path); err != nil || len(state.PendingOperations) != 1 || label(state.PendingOperations[0].Resource.URN) != "C d" {
 		t.Errorf("the state is %+v (%v)", state, err)
 	}
 }

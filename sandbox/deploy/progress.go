@@ -37,11 +37,10 @@ const patience = 5 * time.Second
 // pluginOnPath begins the engine's warning that a plugin is found on PATH: that is how the toolchain hands it over.
 const pluginOnPath = "using pulumi-resource-"
 
-// progress turns the engine's events into lines for a person, and remembers what happened.
+// progress turns the events of the engine's runs, one after the other, into lines for a person, and remembers what happened.
 type progress struct {
 	out     io.Writer
-	events  chan events.EngineEvent
-	stop    chan struct{}
+	stop    chan struct{} // of the run that is followed; nil for none
 	stopped chan struct{}
 
 	began   map[string]time.Time // by URN, for steps that run
@@ -51,36 +50,41 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	p := &progress{
-		out: out, events: make(chan events.EngineEvent), stop: make(chan struct{}), stopped: make(chan struct{}),
-		began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{},
-	}
-	go p.follow()
-	return p
+	return &progress{out: out, began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{}}
 }
 
-// follow handles events until close. The engine may end without closing the channel.
-func (p *progress) follow() {
-	defer close(p.stopped)
-	incoming := p.events
-	for {
-		select {
-		case event, open := <-incoming:
-			if !open {
-				incoming = nil
-				continue
+// follow handles what comes from the channel that it returns, until close or the next follow. The engine may end without
+// closing the channel.
+func (p *progress) follow() chan<- events.EngineEvent {
+	p.close()
+	incoming, stop, stopped := make(chan events.EngineEvent), make(chan struct{}), make(chan struct{})
+	p.stop, p.stopped = stop, stopped
+	go func() {
+		defer close(stopped)
+		for from := incoming; ; {
+			select {
+			case event, open := <-from:
+				if !open {
+					from = nil
+					continue
+				}
+				p.handle(event.EngineEvent)
+			case <-stop:
+				return
 			}
-			p.handle(event.EngineEvent)
-		case <-p.stop:
-			return
 		}
-	}
+	}()
+	return incoming
 }
 
 // close ends the following. All events of an operation are handled when the operation has returned.
 func (p *progress) close() {
+	if p.stop == nil {
+		return
+	}
 	close(p.stop)
 	<-p.stopped
+	p.stop = nil
 }
 
 func (p *progress) handle(event apitype.EngineEvent) {
@@ -99,7 +103,7 @@ func (p *progress) handle(event apitype.EngineEvent) {
 	case event.SummaryEvent != nil:
 		for operation, count := range event.SummaryEvent.ResourceChanges {
 			if operation != apitype.OpSame && count > 0 {
-				p.changes[string(operation)] = count
+				p.changes[string(operation)] += count
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,7 +20,8 @@ import (
 // orphanTime is how long an engine whose caller was killed may take to end: it is interrupted by that.
 const orphanTime = interruptTime
 
-// recover puts right what a run that was killed has left: the stack's lock, and operations whose end is not known.
+// recover puts right what a run that was killed has left: the stack's lock, and operations whose end is not known. They
+// are those of makePasswords alone, and a password whose making was not written down is used nowhere: it is made again.
 func (s *Stack) recover(ctx context.Context, stack auto.Stack) error {
 	if err := s.breakLock(ctx, stack); err != nil {
 		return err
@@ -30,77 +30,10 @@ func (s *Stack) recover(ctx context.Context, stack auto.Stack) error {
 	if err != nil || len(checkpoint.PendingOperations) == 0 {
 		return err
 	}
-	s.report("an earlier run was killed: looking at what it did to %s", list(checkpoint.PendingOperations))
-	return s.edit(ctx, func(state *apitype.DeploymentV3) error { return s.adopt(ctx, state) })
-}
-
-// adopt ends the pending operations of a state. An object that was being created may be there, and a second one would be
-// made beside it under another name: so it becomes a part of the state, and the refresh that comes with every operation
-// completes it. Updates and deletions are of objects that the state has anyway, and what is no object of the cluster, such
-// as a password, is simply made again.
-func (s *Stack) adopt(ctx context.Context, state *apitype.DeploymentV3) error {
-	known := map[resource.URN]bool{}
-	for _, r := range state.Resources {
-		known[r.URN] = true
-	}
-	for _, operation := range state.PendingOperations {
-		object := operation.Resource
-		if operation.Type != apitype.OperationTypeCreating || object.Type.Package() != "kubernetes" {
-			continue
-		}
-		manager, found, err := s.fieldManager(ctx, object.Inputs)
-		if err != nil {
-			return fmt.Errorf("%s: %w", label(object.URN), err)
-		}
-		if !found {
-			continue
-		}
-		object.ID = objectID(object.Inputs)
-		// As another owner of the object's fields, the plugin would be in conflict with itself.
-		object.Outputs = map[string]any{"__fieldManager": manager}
-		// Half of a replacement is deleted, and the replacement begins anew.
-		object.Delete = known[object.URN]
-		state.Resources = append(state.Resources, object)
-	}
-	state.PendingOperations = nil
-	return nil
-}
-
-// fieldManager asks the cluster whether an object is there, and as whom the plugin owns its fields.
-func (s *Stack) fieldManager(ctx context.Context, inputs map[string]any) (manager string, found bool, err error) {
-	apiVersion, _ := inputs["apiVersion"].(string)
-	kind, _ := inputs["kind"].(string)
-	if group, _, grouped := strings.Cut(apiVersion, "/"); grouped {
-		kind += "." + group
-	}
-	namespace, name := objectName(inputs)
-	cmd := exec.CommandContext(ctx, filepath.Join(s.config.Dir.Bin(), "kubernetes"), "get", kind, name,
-		"--namespace", namespace, "--output", "json", "--show-managed-fields", "--ignore-not-found")
-	cmd.Args[0] = "kubectl"
-	cmd.Env = s.engine.environment
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
-	text, err := cmd.Output()
-	if err != nil {
-		return "", false, fmt.Errorf("ask the cluster: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
-	}
-	if len(text) == 0 {
-		return "", false, nil
-	}
-	var object struct {
-		Metadata struct {
-			ManagedFields []struct{ Manager, Operation string }
-		}
-	}
-	if err := json.Unmarshal(text, &object); err != nil {
-		return "", false, fmt.Errorf("read the cluster's answer: %w", err)
-	}
-	for _, fields := range object.Metadata.ManagedFields {
-		if fields.Operation == "Apply" && strings.HasPrefix(fields.Manager, "pulumi-kubernetes-") {
-			manager = fields.Manager
-		}
-	}
-	return manager, manager != "", nil
+	return s.edit(ctx, func(state *apitype.DeploymentV3) error {
+		state.PendingOperations = nil
+		return nil
+	})
 }
 
 // edit changes the state of the stack. Secrets stay encrypted on the way.
@@ -216,32 +149,6 @@ func readCheckpoint(path string) (apitype.DeploymentV3, error) {
 		return apitype.DeploymentV3{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return file.Checkpoint.Latest, nil
-}
-
-// objectName is what the cluster calls an object.
-func objectName(inputs map[string]any) (namespace, name string) {
-	metadata, _ := inputs["metadata"].(map[string]any)
-	namespace, _ = metadata["namespace"].(string)
-	name, _ = metadata["name"].(string)
-	return namespace, name
-}
-
-// objectID is what the Kubernetes plugin calls an object.
-func objectID(inputs map[string]any) resource.ID {
-	namespace, name := objectName(inputs)
-	if namespace == "" {
-		return resource.ID(name)
-	}
-	return resource.ID(namespace + "/" + name)
-}
-
-// list names what operations are about.
-func list(operations []apitype.OperationV2) string {
-	names := make([]string, len(operations))
-	for i, operation := range operations {
-		names[i] = label(operation.Resource.URN)
-	}
-	return strings.Join(names, ", ")
 }
 
 // label is what a person calls a resource: its kind and its name in the program.
