@@ -148,11 +148,38 @@ func TestTheDefaultsOfPulumiYamlAreThoseOfTheComponents(t *testing.T) {
 func TestTheOutputsSayWhereEverythingIs(t *testing.T) {
 	g, err := graph.Run(Deploy, graph.Root(project(t, images+"  journal:exposurePort: 8080\n"), "test"))
 	require.NoError(t, err)
+	outputs := g.Outputs()
+	delete(outputs, historyOutput) // it is for the next update
 	assert.Equal(t, map[string]any{
 		"url":               "http://journal.localhost:8080/",
 		"namespace":         "journal",
 		"redisWriteAddress": "redis-0.redis.journal.svc:6379",
 		"redisReadAddress":  "redis-read.journal.svc:6379",
 		"secretNames":       []string{"redis-password-d3bb6ffe77"},
-	}, g.Outputs())
+	}, outputs)
+}
+
+func TestAnUpdateGoesOnFromTheVersionsOfTheLastOne(t *testing.T) {
+	deploy := func(title string, last map[string]string) (configMaps int, history string) {
+		g, err := graph.Run(Deploy, graph.Root(project(t, images+"  journal:pageTitle: "+title+"\n"), "test"), graph.LastOutputs(last))
+		require.NoError(t, err)
+		for _, r := range g.OfType("kubernetes:core/v1:ConfigMap") {
+			if r.Field("metadata.labels.app") == "frontend" {
+				configMaps++
+			}
+		}
+		history, _ = g.Outputs()[historyOutput].(string)
+		return configMaps, history
+	}
+	count, last := deploy("First", nil)
+	assert.Equal(t, 1, count, "a first update")
+	for _, c := range []struct {
+		title string
+		want  int
+	}{{"First", 1}, {"Second", 2}, {"Third", 3}, {"Fourth", 3}, {"Third", 3}} {
+		count, last = deploy(c.title, map[string]string{historyOutput: last})
+		assert.Equal(t, c.want, count, c.title)
+	}
+	count, _ = deploy("Fifth", map[string]string{historyOutput: `{"frontend": "of another shape"}`})
+	assert.Equal(t, 1, count, "after a state of another shape")
 }

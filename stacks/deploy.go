@@ -18,7 +18,7 @@ const defaultNamespace = "journal"
 // Deploy is the Pulumi program: it declares everything that the stack's configuration asks for and exports where to
 // find it. Nothing is declared when the configuration has a fault.
 //
-// Its outputs are url, namespace, redisWriteAddress, redisReadAddress and secretNames, and kubeconfigs where users sign
+// Its outputs are url, namespace, redisWriteAddress, redisReadAddress, secretNames and history, and kubeconfigs where users sign
 // in with an identity provider.
 func Deploy(ctx *pulumi.Context) error {
 	config, err := Load(ctx)
@@ -33,6 +33,9 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	config.Journal.Namespace = tenant.Name
+	if config.Journal.History, err = lastHistory(ctx); err != nil {
+		return err
+	}
 	app, err := journal.New(ctx, JournalName, &config.Journal)
 	if err != nil {
 		return err
@@ -42,6 +45,9 @@ func Deploy(ctx *pulumi.Context) error {
 	ctx.Export("namespace", tenant.Name)
 	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
 	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
+	if err := exportHistory(ctx, app.History()); err != nil {
+		return err
+	}
 	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
 	return nil
 }

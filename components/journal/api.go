@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/journal/components/kube"
@@ -30,6 +31,15 @@ type APIArgs struct {
 	Resources kube.Resources
 	// LogLevel is debug, info, warn or error. The default is info.
 	LogLevel string
+	// ReadOnly makes the API refuse every change of an entry. Off by default.
+	ReadOnly bool
+	// RolloutTimeout is how long, in seconds, an update of the pods may go on without progress before it fails. The default
+	// is kube.DefaultRolloutTimeout.
+	RolloutTimeout int
+	// Versions is how many versions of the configuration are kept. The default is kube.DefaultVersions. History are the
+	// configurations of earlier updates, the last first.
+	Versions int
+	History  []map[string]string
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. By default pods of
 	// every namespace may.
 	IngressNamespace string
@@ -44,6 +54,8 @@ type API struct {
 
 	// ServiceName is the name of the Service, whose port is kube.ServicePort.
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
+	// Versions are the configurations that are kept, the current one first.
+	Versions []map[string]string
 }
 
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.
@@ -101,18 +113,30 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 		return nil, err
 	}
 
-	volume, mount := kube.SecretFile("redis-password", a.Redis.SecretName, passwordKey, redisSecretDir)
+	part := kube.Part{App: a.App, Component: "api", Instance: name, Image: a.Image}
+	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
+		Part: part, Namespace: a.Namespace, History: a.History, Keep: a.Versions,
+		Data: map[string]string{"JOURNAL_LOG_LEVEL": a.LogLevel, "JOURNAL_READ_ONLY": strconv.FormatBool(a.ReadOnly)},
+	}, api)
+	if err != nil {
+		return nil, fmt.Errorf("api %q: %w", name, err)
+	}
+	api.Versions = config.Versions
+	volume, mount := kube.SecretFiles("redis-password", redisSecretDir,
+		kube.SecretFile{Secret: a.Redis.SecretName, Key: passwordKey, File: passwordKey})
 	service, err := kube.NewServer(ctx, name, kube.ServerArgs{
-		Part:      kube.Part{App: a.App, Component: "api", Instance: name, Image: a.Image},
+		Part:      part,
 		Namespace: a.Namespace,
 		Replicas:  a.Replicas,
 		Resources: a.Resources,
 		Env: corev1.EnvVarArray{
-			env("JOURNAL_LOG_LEVEL", pulumi.String(a.LogLevel)),
 			env("JOURNAL_REDIS_WRITE_ADDRESS", a.Redis.WriteAddress),
 			env("JOURNAL_REDIS_READ_ADDRESS", a.Redis.ReadAddress),
 			env("JOURNAL_REDIS_PASSWORD_FILE", pulumi.String(redisSecretDir+"/"+passwordKey)),
 		},
+		EnvFrom:          corev1.EnvFromSourceArray{corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: config.Name}}},
+		RolloutTimeout:   a.RolloutTimeout,
+		After:            []pulumi.Resource{a.Redis.pods}, // all of them accept the password that the new pods come with
 		Volumes:          corev1.VolumeArray{volume},
 		Mounts:           corev1.VolumeMountArray{mount},
 		ReadyPath:        "/readyz",

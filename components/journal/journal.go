@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 
 	"example.com/journal/components/kube"
@@ -20,6 +21,16 @@ type Args struct {
 	API      APIArgs
 	Frontend FrontendArgs
 	Exposure ExposureArgs
+	// ReadOnly lets entries be read and nothing be written: for a migration, or an archive. Off by default.
+	ReadOnly bool
+	// RolloutTimeout is how long, in seconds, an update of a part's pods may go on without progress before it fails, 30 or
+	// more. The default is kube.DefaultRolloutTimeout.
+	RolloutTimeout int
+	// Versions is how many versions of each configuration and of the password are kept, 2 to 20: a change needs the version
+	// before it, too. The default is kube.DefaultVersions.
+	Versions int
+	// History is what the last update has returned; empty for a first one.
+	History History
 }
 
 // Journal is the whole application: Redis, the REST API, the static page and the routes to them.
@@ -42,6 +53,12 @@ func (args *Args) withDefaults() Args {
 	}
 	a.Redis.App, a.API.App, a.Frontend.App, a.Exposure.App = "redis", "api", "frontend", "exposure"
 	a.Redis.Clients = []string{a.API.App}
+	a.RolloutTimeout, a.Versions = cmp.Or(a.RolloutTimeout, kube.DefaultRolloutTimeout), cmp.Or(a.Versions, kube.DefaultVersions)
+	a.Redis.RolloutTimeout, a.API.RolloutTimeout, a.Frontend.RolloutTimeout = a.RolloutTimeout, a.RolloutTimeout, a.RolloutTimeout
+	a.Redis.Versions, a.API.Versions, a.Frontend.Versions = a.Versions, a.Versions, a.Versions
+	a.Redis.History, a.API.History, a.Frontend.History = a.History.Redis, a.History.API, a.History.Frontend
+	a.Redis.PasswordHistory = a.History.Passwords
+	a.API.ReadOnly, a.Frontend.ReadOnly = a.ReadOnly, a.ReadOnly
 	return a
 }
 
@@ -52,6 +69,12 @@ func (args *Args) Check() kube.Faults {
 	var all kube.Faults
 	if a.IngressNamespace != "" {
 		all.Check("ingressNamespace", a.IngressNamespace, kube.CheckName(a.IngressNamespace))
+	}
+	if a.RolloutTimeout < 30 {
+		all.Refuse("rolloutTimeout", a.RolloutTimeout, "too short, in seconds, for a pod to start and answer its probes; write 30 or more")
+	}
+	if a.Versions < 2 || a.Versions > 20 {
+		all.Refuse("configVersions", a.Versions, "it must be 2 to 20: the current version, and at least the one to go back to; write for example 3")
 	}
 	for _, part := range []struct {
 		name   string
@@ -67,6 +90,11 @@ func (args *Args) Check() kube.Faults {
 		}
 	}
 	return all
+}
+
+// History is what the next update takes as Args.History.
+func (j *Journal) History() History {
+	return History{Redis: j.Redis.Versions, API: j.API.Versions, Frontend: j.Frontend.Versions, Passwords: j.Redis.Passwords}
 }
 
 // New declares the journal. The error names every argument that breaks a rule, of all parts at once.

@@ -113,7 +113,7 @@ func TestEveryObjectIsFoundByItsPartAndCarriesTheRecommendedLabels(t *testing.T)
 		assert.Equal(t, "team-a", r.Field("metadata.namespace"), r.Name)
 		parts[labels["app"].(string)]++
 	}
-	assert.Equal(t, map[string]int{"redis": 8, "api": 5, "frontend": 5, "exposure": 1}, parts)
+	assert.Equal(t, map[string]int{"redis": 8, "api": 6, "frontend": 6, "exposure": 1}, parts)
 }
 
 func TestServersUpdateWithoutLosingCapacity(t *testing.T) {
@@ -188,7 +188,7 @@ func environment(t *testing.T, r graph.Resource) map[string]any {
 
 func TestThePasswordIsASecretFileAndNothingElse(t *testing.T) {
 	g := declare(t, args())
-	found := find(t, g, secret, "journal-redis")
+	found := find(t, g, secret, "journal-redis-1")
 	assert.Equal(t, "the-generated-password", found.Field("stringData.password"))
 	assert.True(t, found.IsSecret("stringData.password"), "the password is in the state in the clear")
 	for _, r := range g.All() {
@@ -205,8 +205,10 @@ func TestThePasswordIsASecretFileAndNothingElse(t *testing.T) {
 		volumes, _ := workload.Field("spec.template.spec.volumes").([]any)
 		var names []any
 		for _, volume := range volumes {
-			if source, ok := volume.(map[string]any)["secret"].(map[string]any); ok {
-				names = append(names, source["secretName"])
+			if projected, ok := volume.(map[string]any)["projected"].(map[string]any); ok {
+				for _, source := range projected["sources"].([]any) {
+					names = append(names, source.(map[string]any)["secret"].(map[string]any)["name"])
+				}
 			}
 		}
 		assert.Equal(t, []any{"redis-password-d3bb6ffe77"}, names, workload.Name)
@@ -332,16 +334,16 @@ func TestEveryChildBelongsToItsComponent(t *testing.T) {
 		parents[r.Type+" "+r.Name] = r.ParentName()
 	}
 	for child, parent := range map[string]string{
-		"journal:components:Journal journal":                       "the stack",
-		"journal:components:Redis journal-redis":                   "journal:components:Journal journal",
-		"journal:components:API journal-api":                       "journal:components:Journal journal",
-		"journal:components:Frontend journal-frontend":             "journal:components:Journal journal",
-		"journal:components:Exposure journal-exposure":             "journal:components:Journal journal",
-		statefulSet + " journal-redis":                             "journal:components:Redis journal-redis",
-		"random:index/randomPassword:RandomPassword journal-redis": "journal:components:Redis journal-redis",
-		deployment + " journal-api":                                "journal:components:API journal-api",
-		deployment + " journal-frontend":                           "journal:components:Frontend journal-frontend",
-		ingress + " journal-exposure":                              "journal:components:Exposure journal-exposure",
+		"journal:components:Journal journal":                         "the stack",
+		"journal:components:Redis journal-redis":                     "journal:components:Journal journal",
+		"journal:components:API journal-api":                         "journal:components:Journal journal",
+		"journal:components:Frontend journal-frontend":               "journal:components:Journal journal",
+		"journal:components:Exposure journal-exposure":               "journal:components:Journal journal",
+		statefulSet + " journal-redis":                               "journal:components:Redis journal-redis",
+		"random:index/randomPassword:RandomPassword journal-redis-1": "journal:components:Redis journal-redis",
+		deployment + " journal-api":                                  "journal:components:API journal-api",
+		deployment + " journal-frontend":                             "journal:components:Frontend journal-frontend",
+		ingress + " journal-exposure":                                "journal:components:Exposure journal-exposure",
 	} {
 		assert.Equal(t, parent, parents[child], child)
 	}
@@ -441,4 +443,78 @@ func TestAPartWithoutWhatItLeadsToIsRefused(t *testing.T) {
 		return err
 	})
 	assert.ErrorContains(t, err, `exposure "exposure": api or frontend is missing`)
+}
+
+func TestAChangeOfAConfigurationIsANewObjectAndTheOthersStay(t *testing.T) {
+	a := args()
+	a.Frontend.Title, a.API.LogLevel = "Third", "debug"
+	a.History = journal.History{
+		Frontend: []map[string]string{{"config.json": "second"}, {"config.json": "first"}, {"config.json": "none"}},
+		API:      []map[string]string{{"JOURNAL_LOG_LEVEL": "debug", "JOURNAL_READ_ONLY": "false"}},
+	}
+	g := declare(t, a)
+	contents := map[any][]any{}
+	for _, r := range g.OfType("kubernetes:core/v1:ConfigMap") {
+		assert.Equal(t, true, r.Field("immutable"), r.Name)
+		app := r.Field("metadata.labels.app")
+		contents[app] = append(contents[app], r.Field("metadata.name"))
+	}
+	assert.Len(t, contents["frontend"], 3, "the current one and the last two")
+	assert.Len(t, contents["api"], 1, "nothing has changed")
+	assert.Len(t, contents["redis"], 1)
+
+	page := find(t, g, deployment, "journal-frontend").Field("spec.template.spec.volumes[1].configMap.name")
+	assert.Equal(t, kube.ContentName("frontend-config", map[string]string{"config.json": `{"pageSize":20,"readOnly":false,"title":"Third"}`}), page)
+	assert.Contains(t, contents["frontend"], page)
+	api := find(t, g, deployment, "journal-api")
+	assert.Equal(t, contents["api"][0], api.Field("spec.template.spec.containers[0].envFrom[0].configMapRef.name"))
+}
+
+func TestRedisAcceptsTheCurrentPasswordAndTheOneBefore(t *testing.T) {
+	for _, c := range []struct {
+		current int
+		history []int
+		kept    []int
+	}{
+		{0, nil, []int{1}},
+		{1, []int{1}, []int{1}},
+		{2, []int{1}, []int{2, 1}},
+		{2, []int{2, 1}, []int{2, 1}},
+		{1, []int{2, 1}, []int{1, 2}}, // going back
+		{4, []int{2, 1}, []int{4, 2, 1}},
+		{5, []int{4, 2, 1}, []int{5, 4, 2}},
+	} {
+		a := args()
+		a.Redis.PasswordVersion, a.History.Passwords = c.current, c.history
+		g, err := graph.Run(func(ctx *pulumi.Context) error {
+			j, err := journal.New(ctx, "journal", a)
+			if err == nil {
+				assert.Equal(t, c.kept, j.History().Passwords)
+			}
+			return err
+		})
+		require.NoError(t, err)
+		assert.Len(t, g.OfType(secret), len(c.kept))
+		assert.Len(t, g.OfType("random:index/randomPassword:RandomPassword"), len(c.kept))
+		assert.Equal(t, []string{fmt.Sprintf("journal-redis-%d", c.kept[0])}, a.Passwords("journal"))
+		files, _ := find(t, g, statefulSet, "journal-redis").Field("spec.template.spec.volumes[1].projected.sources").([]any)
+		assert.Len(t, files, min(2, len(c.kept)), "passwords that Redis accepts with %v after %v", c.current, c.history)
+	}
+}
+
+func TestTheAPIMovesWhenAllOfRedisHaveTheNewPassword(t *testing.T) {
+	api := find(t, declare(t, args()), deployment, "journal-api")
+	assert.Contains(t, strings.Join(api.DependsOn, " "), "StatefulSet::journal-redis")
+}
+
+func TestARolloutEndsInASetTime(t *testing.T) {
+	a := args()
+	a.RolloutTimeout = 60
+	g := declare(t, a)
+	for _, name := range []string{"journal-api", "journal-frontend"} {
+		r := find(t, g, deployment, name)
+		assert.Equal(t, 60, r.Field("spec.progressDeadlineSeconds"))
+		assert.Equal(t, "75s", r.Timeouts.GetUpdate())
+	}
+	assert.Equal(t, "75s", find(t, g, statefulSet, "journal-redis").Timeouts.GetUpdate())
 }

@@ -27,8 +27,10 @@ const (
 	redisGracePeriod = 30
 	// redisSuffix ends the name that the Redis of a journal has in the program.
 	redisSuffix = "-redis"
-	// passwordKey is the key of the password in its Secret, and so the name of its file.
-	passwordKey = "password"
+	// passwordKey is the key of a password in its Secret, and so the name of its file. previousFile is the file of the one
+	// before.
+	passwordKey  = "password"
+	previousFile = "previous"
 )
 
 var (
@@ -65,6 +67,17 @@ type RedisArgs struct {
 	StorageSize string
 	// StorageClass is the volumes' StorageClass. The default is the cluster's own.
 	StorageClass string
+	// PasswordVersion is the number of the password, 1 or more; another number is another password. The default is 1.
+	// Redis accepts the password before as well, so that its clients can move over.
+	PasswordVersion int
+	// RolloutTimeout is how long, in seconds, an update of the pods may take, all of them together, before it fails. The
+	// default is kube.DefaultRolloutTimeout; a large log takes a pod longer to read.
+	RolloutTimeout int
+	// Versions is how many versions of the configuration and of the password are kept. The default is kube.DefaultVersions.
+	Versions int
+	// History are the configurations of earlier updates and PasswordHistory the numbers of their passwords, the last first.
+	History         []map[string]string
+	PasswordHistory []int
 	// Clients are the labels of the pods in the same namespace that may connect, by the value of `app`. The default is
 	// api.
 	Clients []string
@@ -82,9 +95,13 @@ type Redis struct {
 	WriteAddress pulumi.StringOutput `pulumi:"writeAddress"`
 	// ReadAddress is host:port of the Service over all replicas that are in sync.
 	ReadAddress pulumi.StringOutput `pulumi:"readAddress"`
-	// SecretName is the name of the Secret that holds the password under the key `password`.
+	// SecretName is the name of the Secret that holds the current password under the key `password`.
 	SecretName pulumi.StringOutput `pulumi:"secretName"`
+	// Versions are the configurations that are kept and Passwords the numbers of the passwords, the current ones first.
+	Versions  []map[string]string
+	Passwords []int
 
+	pods pulumi.Resource
 	part kube.Part
 }
 
@@ -99,6 +116,8 @@ func (args *RedisArgs) withDefaults(name string) RedisArgs {
 	a.Resources = a.Resources.WithDefaults(kube.Resources{CPU: "100m", Memory: "192Mi"})
 	a.MaxMemory = cmp.Or(a.MaxMemory, "128Mi")
 	a.StorageSize = cmp.Or(a.StorageSize, "1Gi")
+	a.PasswordVersion = cmp.Or(a.PasswordVersion, 1)
+	a.RolloutTimeout = cmp.Or(a.RolloutTimeout, kube.DefaultRolloutTimeout)
 	if len(a.Clients) == 0 {
 		a.Clients = []string{"api"}
 	}
@@ -116,6 +135,9 @@ func (args *RedisArgs) Check(name string) kube.Faults {
 	}
 	if a.Quorum && a.Replicas%2 == 0 {
 		f.Refuse("replicas", a.Replicas, "a quorum needs an odd number, since an even one survives no more failures than one less; write %d", a.Replicas+1)
+	}
+	if a.PasswordVersion < 1 {
+		f.Refuse("passwordVersion", a.PasswordVersion, "no number of a password; write 1 or more")
 	}
 	a.Resources.Check(&f)
 	f.Check("maxMemory", a.MaxMemory, kube.CheckBytes(a.MaxMemory))
@@ -155,17 +177,18 @@ func NewRedis(ctx *pulumi.Context, name string, args *RedisArgs, opts ...pulumi.
 // declare creates the children and sets the outputs.
 func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	child := pulumi.Parent(r)
-	secret, err := r.password(ctx, name, a.Namespace)
+	secrets, err := r.passwords(ctx, name, a)
 	if err != nil {
 		return err
 	}
-	data := map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib}
-	meta := r.part.Meta(a.Namespace)
-	meta.Name = pulumi.String(kube.ContentName(a.App+"-config", data))
-	config, err := corev1.NewConfigMap(ctx, name, &corev1.ConfigMapArgs{Metadata: meta, Data: pulumi.ToStringMap(data)}, child)
+	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
+		Part: r.part, Namespace: a.Namespace, History: a.History, Keep: a.Versions,
+		Data: map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib},
+	}, r)
 	if err != nil {
 		return err
 	}
+	r.Versions = config.Versions
 	peers, read, err := r.services(ctx, name, a)
 	if err != nil {
 		return err
@@ -186,7 +209,11 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 
 	peersHost := serviceHost(peers)
 	primaryHost := pulumi.Sprintf("%s-0.%s", a.App, peersHost)
-	passwordVolume, passwordMount := kube.SecretFile("password", secret.Metadata.Name().Elem(), passwordKey, redisSecretDir)
+	files := []kube.SecretFile{{Secret: secrets[0].Metadata.Name().Elem(), Key: passwordKey, File: passwordKey}}
+	if len(secrets) > 1 {
+		files = append(files, kube.SecretFile{Secret: secrets[1].Metadata.Name().Elem(), Key: passwordKey, File: previousFile})
+	}
+	passwordVolume, passwordMount := kube.SecretFiles("password", redisSecretDir, files...)
 	ready := corev1.ProbeArgs{
 		Exec:             corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", redisConfigDir + "/ready.sh"})},
 		PeriodSeconds:    pulumi.Int(5),
@@ -207,7 +234,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		TerminationGracePeriod: redisGracePeriod,
 		Volumes: corev1.VolumeArray{passwordVolume, corev1.VolumeArgs{
 			Name:      pulumi.String("config"),
-			ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Metadata.Name().Elem(), DefaultMode: pulumi.Int(0o444)},
+			ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Name, DefaultMode: pulumi.Int(0o444)},
 		}},
 		Container: corev1.ContainerArgs{
 			Name:    pulumi.String("redis"),
@@ -237,7 +264,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	if a.StorageClass != "" {
 		claim.StorageClassName = pulumi.String(a.StorageClass)
 	}
-	if _, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+	if r.pods, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: r.part.WorkloadMeta(a.Namespace), // the pods' DNS names begin with its name
 		Spec: appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),
@@ -251,38 +278,54 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 				Spec:     claim,
 			}},
 		},
-	}, child); err != nil {
+	}, child, kube.Rollout(a.RolloutTimeout)); err != nil {
 		return err
 	}
 
 	r.WriteAddress = pulumi.Sprintf("%s:%d", primaryHost, redisPort)
 	r.ReadAddress = pulumi.Sprintf("%s:%d", serviceHost(read), redisPort)
-	r.SecretName = secret.Metadata.Name().Elem()
+	r.SecretName = secrets[0].Metadata.Name().Elem()
 	return nil
 }
 
 // Passwords returns the names that the passwords of a journal of this name have in the program. They cannot be made again
 // from the program, so whoever runs it without writing down each step makes them first.
-func (args *Args) Passwords(name string) []string { return []string{name + redisSuffix} }
+func (args *Args) Passwords(name string) []string {
+	a := args.withDefaults()
+	return []string{passwordName(name+redisSuffix, cmp.Or(a.Redis.PasswordVersion, 1))}
+}
 
-// password generates the password and puts it into a Secret.
-func (r *Redis) password(ctx *pulumi.Context, name string, namespace pulumi.StringInput) (*corev1.Secret, error) {
-	password, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{
-		Length:  pulumi.Int(32),
-		Special: pulumi.Bool(false), // it is part of a configuration file and of a command line of Redis's protocol
-	}, pulumi.Parent(r))
-	if err != nil {
-		return nil, err
+// passwordName is what a password is called in the program.
+func passwordName(redis string, number int) string { return fmt.Sprintf("%s-%d", redis, number) }
+
+// passwords declares the passwords that are kept, each in a Secret of its own that never changes, the current one first.
+func (r *Redis) passwords(ctx *pulumi.Context, name string, a RedisArgs) ([]*corev1.Secret, error) {
+	r.Passwords = passwords(a.PasswordVersion, a.PasswordHistory, a.Versions)
+	var secrets []*corev1.Secret
+	for _, number := range r.Passwords {
+		password, err := random.NewRandomPassword(ctx, passwordName(name, number), &random.RandomPasswordArgs{
+			Length:  pulumi.Int(32),
+			Special: pulumi.Bool(false), // it is part of a configuration file and of a command line of Redis's protocol
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, err
+		}
+		meta := r.part.Meta(a.Namespace)
+		// 32 random characters cannot be guessed from a few digits of their hash.
+		meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(pulumi.Unsecret(password.Result).(pulumi.StringOutput), func(password string) string {
+			return kube.ContentName(r.part.App+"-password", map[string]string{passwordKey: password})
+		}))
+		secret, err := corev1.NewSecret(ctx, passwordName(name, number), &corev1.SecretArgs{
+			Metadata:   meta,
+			StringData: pulumi.StringMap{passwordKey: password.Result},
+			Immutable:  pulumi.Bool(true),
+		}, pulumi.Parent(r))
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, secret)
 	}
-	meta := r.part.Meta(namespace)
-	// 32 random characters cannot be guessed from a few digits of their hash.
-	meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(pulumi.Unsecret(password.Result).(pulumi.StringOutput), func(password string) string {
-		return kube.ContentName(r.part.App+"-password", map[string]string{passwordKey: password})
-	}))
-	return corev1.NewSecret(ctx, name, &corev1.SecretArgs{
-		Metadata:   meta,
-		StringData: pulumi.StringMap{passwordKey: password.Result},
-	}, pulumi.Parent(r))
+	return secrets, nil
 }
 
 // services declares the headless Service, which names each pod, and the Service over all replicas in sync.

@@ -26,11 +26,13 @@ case "$HOSTNAME" in
 	;;
 esac
 
+# The current password is accepted, and the one before it: clients move from one to the other while this runs. A replica
+# comes to the primary with the one before, which the primary accepts before and after its own turn to be updated.
 # Replicas announce the name that stays theirs, since their address does not.
 exec redis-server /etc/redis/redis.conf - <<EOF
 maxmemory $MAX_MEMORY
 replica-announce-ip $HOSTNAME.$PEERS
-requirepass "$(password)"
-masterauth "$(password)"
+user default on ~* &* +@all >$(password) >$(previous)
+masterauth "$(previous)"
 $role
 EOF

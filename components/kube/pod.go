@@ -83,16 +83,27 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	}
 }
 
-// SecretFile returns a volume and its mount that show one key of a Secret as a read-only file. The kubelet keeps
-// Secret volumes on a tmpfs, so the content never reaches the node's disk.
-func SecretFile(volume string, secret pulumi.StringInput, key, dir string) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
+// SecretFile is one key of a Secret as a file.
+type SecretFile struct {
+	// Secret is the Secret's name.
+	Secret pulumi.StringInput
+	// Key is the key in the Secret and File the name of its file.
+	Key, File string
+}
+
+// SecretFiles mounts keys of Secrets as files of one folder. The kubelet keeps it in memory (tmpfs), readable by the
+// container's group alone.
+func SecretFiles(volume, dir string, files ...SecretFile) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
+	sources := corev1.VolumeProjectionArray{}
+	for _, file := range files {
+		sources = append(sources, corev1.VolumeProjectionArgs{Secret: corev1.SecretProjectionArgs{
+			Name:  file.Secret,
+			Items: corev1.KeyToPathArray{corev1.KeyToPathArgs{Key: pulumi.String(file.Key), Path: pulumi.String(file.File)}},
+		}})
+	}
 	return corev1.VolumeArgs{
-			Name: pulumi.String(volume),
-			Secret: corev1.SecretVolumeSourceArgs{
-				SecretName:  secret,
-				DefaultMode: pulumi.Int(0o440),
-				Items:       corev1.KeyToPathArray{corev1.KeyToPathArgs{Key: pulumi.String(key), Path: pulumi.String(key)}},
-			},
+			Name:      pulumi.String(volume),
+			Projected: corev1.ProjectedVolumeSourceArgs{DefaultMode: pulumi.Int(0o440), Sources: sources},
 		}, corev1.VolumeMountArgs{
 			Name:      pulumi.String(volume),
 			MountPath: pulumi.String(dir),

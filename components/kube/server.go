@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -25,6 +26,17 @@ const (
 	terminationGracePeriod = 30
 )
 
+// DefaultRolloutTimeout is how long, in seconds, a rollout may go on without progress: pods of an image of a few hundred
+// megabytes are up by then, and a person still waits for the answer.
+const DefaultRolloutTimeout = 180
+
+// Rollout returns the option that ends an update of a workload whose rollout takes longer than this, in seconds. The engine
+// waits a little longer than Kubernetes, so that it hears the reason.
+func Rollout(seconds int) pulumi.ResourceOption {
+	limit := fmt.Sprintf("%ds", seconds+15)
+	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit})
+}
+
 // ServerArgs describe a stateless HTTP server of any number of equal replicas.
 type ServerArgs struct {
 	// Part says which part of the application the server is.
@@ -37,6 +49,8 @@ type ServerArgs struct {
 	Resources Resources
 	// Env are the container's environment variables. Secrets never go here.
 	Env corev1.EnvVarArray
+	// EnvFrom are ConfigMaps with further variables.
+	EnvFrom corev1.EnvFromSourceArray
 	// Volumes and Mounts are what the container mounts.
 	Volumes corev1.VolumeArray
 	Mounts  corev1.VolumeMountArray
@@ -45,6 +59,11 @@ type ServerArgs struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. Empty lets pods of
 	// every namespace connect, for controllers whose namespace is not known.
 	IngressNamespace string
+	// RolloutTimeout is how long, in seconds, an update may go on without progress before it fails; the old pods go on. The
+	// default is DefaultRolloutTimeout.
+	RolloutTimeout int
+	// After are what has to be there, rolled out, before the pods are replaced.
+	After []pulumi.Resource
 	// Egress is where the pods may connect to; empty forbids every connection.
 	Egress networkingv1.NetworkPolicyEgressRuleArray
 }
@@ -80,6 +99,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			Name:         pulumi.String(args.Part.App),
 			Image:        pulumi.String(args.Part.Image),
 			Env:          args.Env,
+			EnvFrom:      args.EnvFrom,
 			Ports:        corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(httpPortName), ContainerPort: pulumi.Int(HTTPPort)}},
 			Resources:    args.Resources.Requirements(),
 			VolumeMounts: args.Mounts,
@@ -92,11 +112,13 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			},
 		},
 	}
+	timeout := cmp.Or(args.RolloutTimeout, DefaultRolloutTimeout)
 	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: args.Part.WorkloadMeta(args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
-			Replicas: pulumi.Int(args.Replicas),
-			Selector: metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
+			Replicas:                pulumi.Int(args.Replicas),
+			ProgressDeadlineSeconds: pulumi.Int(timeout),
+			Selector:                metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
 			Strategy: appsv1.DeploymentStrategyArgs{
 				Type: pulumi.String("RollingUpdate"),
 				// A new pod is ready before an old one goes, so the update never costs capacity.
@@ -104,7 +126,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			},
 			Template: pod.Template(),
 		},
-	}, child); err != nil {
+	}, child, pulumi.DependsOn(args.After), Rollout(timeout)); err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
 

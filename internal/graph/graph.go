@@ -13,9 +13,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-const kubernetesPrefix = "kubernetes:"
+const (
+	kubernetesPrefix = "kubernetes:"
+	stackReference   = "pulumi:pulumi:StackReference"
+)
 
 // Resource is one registration.
 type Resource struct {
@@ -29,6 +33,8 @@ type Resource struct {
 	Inputs resource.PropertyMap
 	// DependsOn are the URNs that it waits for.
 	DependsOn []string
+	// Timeouts are how long the engine waits for its operations.
+	Timeouts *pulumirpc.RegisterResourceRequest_CustomTimeouts
 	// Protected says whether the engine refuses to delete it.
 	Protected bool
 }
@@ -39,6 +45,7 @@ type Graph struct {
 	preview   bool
 	resources []Resource
 	outputs   map[string]any
+	last      map[string]string // outputs of the update before
 }
 
 // Option changes what the run's context says.
@@ -55,6 +62,11 @@ func Config(values map[string]string) Option {
 // Root sets the folder of the project and the stack that runs.
 func Root(dir, stack string) Option {
 	return func(info *pulumi.RunInfo) { info.RootDirectory, info.Stack = dir, stack }
+}
+
+// LastOutputs sets the outputs that the stack's last update has left, for a program that refers to its own stack.
+func LastOutputs(outputs map[string]string) Option {
+	return func(info *pulumi.RunInfo) { info.Mocks.(*Graph).last = outputs }
 }
 
 // Run runs the program against mocks. The graph holds what was registered until the program failed, if it did.
@@ -92,6 +104,15 @@ func Run(program pulumi.RunFunc, options ...Option) (*Graph, error) {
 
 // NewResource records a registration and answers as a provider would: with the inputs, and a name where none was given.
 func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	if args.TypeToken == stackReference {
+		last := resource.PropertyMap{}
+		for name, value := range g.last {
+			last[resource.PropertyKey(name)] = resource.MakeSecret(resource.NewStringProperty(value))
+		}
+		state := args.Inputs.Copy()
+		state["outputs"] = resource.NewObjectProperty(last)
+		return args.Name, state, nil
+	}
 	rpc := args.RegisterRPC
 	g.mu.Lock()
 	g.resources = append(g.resources, Resource{
@@ -100,6 +121,7 @@ func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 		Parent:    rpc.GetParent(),
 		Inputs:    args.Inputs,
 		DependsOn: rpc.GetDependencies(),
+		Timeouts:  rpc.GetCustomTimeouts(),
 		Protected: rpc.GetProtect(),
 	})
 	g.mu.Unlock()

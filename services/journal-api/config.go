@@ -17,6 +17,7 @@ type config struct {
 	patience          time.Duration
 	shutdownDelay     time.Duration
 	logLevel          slog.Level
+	readOnly          bool
 }
 
 // loadConfig reads the environment and reports everything that is wrong with
@@ -59,6 +60,12 @@ func loadConfig(getenv func(string) string) (config, error) {
 	if _, err := readPassword(c.redisPasswordFile); err != nil {
 		problems = append(problems, fmt.Errorf("JOURNAL_REDIS_PASSWORD_FILE %q: %w; name a file with the password in it",
 			c.redisPasswordFile, err))
+	}
+	switch value := text("JOURNAL_READ_ONLY", "false"); value {
+	case "true", "false":
+		c.readOnly = value == "true"
+	default:
+		problems = append(problems, fmt.Errorf("JOURNAL_READ_ONLY %q: not a boolean; write true or false", value))
 	}
 	if level := text("JOURNAL_LOG_LEVEL", "info"); c.logLevel.UnmarshalText([]byte(level)) != nil {
 		problems = append(problems, fmt.Errorf("JOURNAL_LOG_LEVEL %q: not a level; write debug, info, warn or error", level))

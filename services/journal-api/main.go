@@ -11,6 +11,7 @@
 //	JOURNAL_REDIS_PATIENCE       how long a request waits out a Redis that is away; default 10s
 //	JOURNAL_LISTEN_ADDRESS       default :8080
 //	JOURNAL_LOG_LEVEL            debug, info, warn or error; default info
+//	JOURNAL_READ_ONLY            true refuses every change of an entry; default false
 //	JOURNAL_SHUTDOWN_DELAY       how long it serves on after SIGTERM, not ready any more; default 5s
 //
 // routes.go lists what it answers to.
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return fmt.Errorf("JOURNAL_LISTEN_ADDRESS %q: %w", config.listenAddress, err)
 	}
 	var stopping atomic.Bool
-	api := &api{store: store, log: log, metrics: metrics, stopping: &stopping}
+	api := &api{store: store, log: log, metrics: metrics, stopping: &stopping, readOnly: config.readOnly}
 	server := &http.Server{
 		Handler:           api.routes(),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -16,6 +16,8 @@ type api struct {
 	log      *slog.Logger
 	metrics  *metrics
 	stopping *atomic.Bool
+	// readOnly refuses what would change an entry.
+	readOnly bool
 	// reachedRedis is set once Redis has answered a readiness probe.
 	reachedRedis atomic.Bool
 }
@@ -24,8 +26,8 @@ type api struct {
 func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range map[string]methods{
-		"/api/entries":      {"GET": a.listEntries, "POST": a.createEntry},
-		"/api/entries/{id}": {"GET": a.getEntry, "PUT": a.updateEntry, "DELETE": a.deleteEntry},
+		"/api/entries":      {"GET": a.listEntries, "POST": a.change(a.createEntry)},
+		"/api/entries/{id}": {"GET": a.getEntry, "PUT": a.change(a.updateEntry), "DELETE": a.change(a.deleteEntry)},
 		"/healthz":          {"GET": a.healthy},
 		"/readyz":           {"GET": a.ready},
 		"/metrics":          {"GET": asHandler(promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))},
@@ -38,6 +40,16 @@ func (a *api) routes() http.Handler {
 
 // handler answers a request, or says why not; answer turns that into a problem.
 type handler func(http.ResponseWriter, *http.Request) error
+
+// change is a handler of what changes an entry.
+func (a *api) change(h handler) handler {
+	if !a.readOnly {
+		return h
+	}
+	return func(http.ResponseWriter, *http.Request) error {
+		return refuse(http.StatusForbidden, "the journal is read-only for now; entries can be read")
+	}
+}
 
 // methods are the handlers of one path. net/http would refuse other methods by
 // itself, but not with a problem document.

@@ -6,15 +6,18 @@ const copyOf = (template) => byId(template).content.firstElementChild.cloneNode(
 
 // ---- Settings: config.json beside the page; each of them is optional.
 
-const settings = { title: "Journal", pageSize: 20 };
+const settings = { title: "Journal", pageSize: 20, readOnly: false };
 try {
-  const { title, pageSize } = await (await fetch("config.json", { signal: AbortSignal.timeout(3000) })).json();
+  const { title, pageSize, readOnly } = await (await fetch("config.json", { signal: AbortSignal.timeout(3000) })).json();
   if (typeof title === "string" && title.trim()) settings.title = title;
   if (Number.isInteger(pageSize) && pageSize >= 1 && pageSize <= 100) settings.pageSize = pageSize;
+  settings.readOnly = readOnly === true;
 } catch {
   // Without settings the defaults are good.
 }
 document.title = byId("title").textContent = settings.title;
+// What cannot be done is not offered: journal.css hides what writes.
+document.documentElement.toggleAttribute("data-read-only", settings.readOnly);
 
 // ---- The API.
 
