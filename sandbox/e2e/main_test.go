@@ -256,7 +256,13 @@ func repository(t *testing.T) string {
 // configuration, whose keys are as in the stack's file.
 func changedStack(t *testing.T, change func(config map[string]any)) string {
 	t.Helper()
-	repo, work := t.TempDir(), world.dir.Path("state", "pulumi", "work", stack)
+	return changedStackOf(t, world.dir.Path("state", "pulumi", "work", stack), change)
+}
+
+// changedStackOf is the same for the stack in a folder.
+func changedStackOf(t *testing.T, work string, change func(config map[string]any)) string {
+	t.Helper()
+	repo := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {
 		text, err := os.ReadFile(filepath.Join(work, name))
 		if err != nil {

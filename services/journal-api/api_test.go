@@ -241,3 +241,16 @@ func decode[T any](a answer) (value T) {
 
 // soon bounds the patience of tests that want to see it end.
 var soon = map[string]string{"JOURNAL_REDIS_PATIENCE": (300 * time.Millisecond).String()}
+
+func TestAReadOnlyJournalIsReadAndRefusesEveryChange(t *testing.T) {
+	server := newRedisServer(t)
+	made := newJournal(t, server, nil).create("Written before.")
+	j := newJournal(t, server, map[string]string{"JOURNAL_READ_ONLY": "true"})
+	for _, method := range []string{http.MethodPut, http.MethodDelete} {
+		j.do(method, "/api/entries/"+made.ID, `{"text": "Changed."}`).isProblem(http.StatusForbidden)
+	}
+	j.post("Another.").isProblem(http.StatusForbidden)
+	if entries := j.list("10"); len(entries) != 1 || entries[0].Text != made.Text {
+		t.Errorf("the entries are %+v", entries)
+	}
+}

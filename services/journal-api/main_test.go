@@ -97,6 +97,7 @@ func TestEverythingWrongWithTheEnvironmentIsReportedAtOnce(t *testing.T) {
 		"JOURNAL_REDIS_PATIENCE":      "10",
 		"JOURNAL_SHUTDOWN_DELAY":      "-1s",
 		"JOURNAL_LOG_LEVEL":           "loud",
+		"JOURNAL_READ_ONLY":           "yes",
 	}
 	err := run(t.Context(), nil, func(name string) string { return environment[name] }, io.Discard)
 	if err == nil {
@@ -110,6 +111,7 @@ func TestEverythingWrongWithTheEnvironmentIsReportedAtOnce(t *testing.T) {
 		`JOURNAL_REDIS_PATIENCE "10": not a duration from 100ms to 1m`,
 		`JOURNAL_SHUTDOWN_DELAY "-1s": not a duration from 0s to 1m`,
 		`JOURNAL_LOG_LEVEL "loud": not a level; write debug, info, warn or error`,
+		`JOURNAL_READ_ONLY "yes": not a boolean; write true or false`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %s in\n%v", want, err)
