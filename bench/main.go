@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,6 +98,9 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 		sizes = append(sizes, size)
 	}
+	if _, err := os.Stat(b.helm); err != nil {
+		return fmt.Errorf("helm: %w; `make bench` builds it", err)
+	}
 	if b.dir, err = cache.Open(); err != nil {
 		return err
 	}
@@ -112,10 +116,13 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := b.reset(ctx); err != nil { // a run that was killed leaves its tenants
+		return err
+	}
+	defer func() { err = errors.Join(err, b.reset(context.WithoutCancel(ctx))) }()
 	if b.node, err = node.Start(ctx, config); err != nil {
 		return err
 	}
-	defer func() { _ = b.node.Stop(context.WithoutCancel(ctx)) }()
 	b.overrides = map[string]any{"exposurePort": b.node.HTTPPort()}
 	for _, image := range built {
 		if err := b.node.ImportImage(ctx, image.Archive); err != nil {
@@ -138,6 +145,11 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 	}
 	return table(os.Stdout, b.results)
+}
+
+// reset stops the node and deletes its data and the state of the stack on it.
+func (b *bench) reset(ctx context.Context) error {
+	return errors.Join(node.Reset(ctx, b.dir), deploy.Remove(b.dir))
 }
 
 func (b *bench) kubeconfig() string { return filepath.Join(b.folder, "kubeconfig") }
