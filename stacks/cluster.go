@@ -88,18 +88,23 @@ func decode(text []byte, into any) error {
 	return nil
 }
 
-// check returns every rule that the cluster breaks within the whole configuration, and completes the tenants with what
-// the stack says once for all.
-func (c *Cluster) check(whole Config) kube.Faults {
-	for _, tenant := range c.all() {
-		tenant.Classes, tenant.IngressNamespace = c.Classes, whole.Journal.IngressNamespace
-	}
-	f := c.Classes.Check().Under("classes")
-	f = append(f, tenancy.CheckTenants(c.Tenants)...)
+// complete gives the tenants what the stack says once for all, and the journal's own its name. It returns the faults of
+// what it would otherwise overwrite.
+func (c *Cluster) complete(whole Config) (f kube.Faults) {
 	if c.Tenant.Name != "" {
 		f.Refuse("tenant.name", c.Tenant.Name, "the journal's namespace is named by the key namespace; remove this")
 	}
 	c.Tenant.Name = whole.Namespace
+	for _, tenant := range c.all() {
+		tenant.Classes, tenant.IngressNamespace = c.Classes, whole.Journal.IngressNamespace
+	}
+	return f
+}
+
+// check returns every rule that the completed cluster breaks within the whole configuration.
+func (c *Cluster) check(whole Config) kube.Faults {
+	f := c.Classes.Check().Under("classes")
+	f = append(f, tenancy.CheckTenants(c.Tenants)...)
 	for _, fault := range c.Tenant.Check(whole.Namespace).Under("tenant") {
 		if fault.Field != "tenant.name" { // reported as namespace
 			f = append(f, fault)

@@ -247,6 +247,7 @@ func parse(project string, values map[string]string) (Config, error) {
 		c.Namespace = defaultNamespace
 	}
 	faults.Check("namespace", c.Namespace, kube.CheckName(c.Namespace))
+	faults = append(faults, c.Cluster.complete(c)...)
 	for _, fault := range append(c.Journal.Check(), c.Cluster.check(c)...) {
 		key, _, _ := strings.Cut(strings.ReplaceAll(fault.Field, "[", "."), ".")
 		if !refused[key] { // a value of the wrong type is reported as that alone

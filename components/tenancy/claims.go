@@ -256,7 +256,7 @@ func (c *Claims) settings(ctx *pulumi.Context, name string, a ClaimsArgs) error 
 		size := a.Classes[class]
 		configMap := "fence-" + class
 		if err := newJSONConfigMap(ctx, name+"-"+configMap, configMap, a.Platform.Name, map[string]string{FenceLabel: class}, map[string]any{
-			"objects.json":   fence(size, a.IngressNamespace),
+			"objects.json":   fence(size, connections(a.IngressNamespace, false)),
 			"namespace.json": map[string]any{"labels": podSecurityLabels(restricted)},
 			"size.json":      size,
 		}, opts...); err != nil {

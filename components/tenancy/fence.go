@@ -16,20 +16,12 @@ const (
 // load balancers, nothing opens a port on the nodes.
 const nodePortsPerLoadBalancer = 2
 
-// The network policies of a fence that an isolated tenant goes without.
-const (
-	allowSameNamespace     = "allow-same-namespace"
-	allowIngressController = "allow-ingress-controller"
-)
-
 // fence returns the objects around a namespace of a class, without metadata.namespace. It is the one place that says
 // what a fence is: a Tenant declares these objects, and the controller applies the same ones to a claimed namespace.
 //
-// The Ingress controller's namespace may be empty, for controllers whose namespace is not known; then whatever is no
-// tenant may connect.
-func fence(class Class, ingressNamespace string) []kube.Object {
-	everyPod := map[string]any{}
-	return []kube.Object{
+// The network policies say what may connect: see connections.
+func fence(class Class, policies []kube.Object) []kube.Object {
+	return append([]kube.Object{
 		object("v1", "ResourceQuota", "tenant", map[string]any{"hard": map[string]string{
 			"requests.cpu":           class.CPU,
 			"requests.memory":        class.Memory,
@@ -48,12 +40,17 @@ func fence(class Class, ingressNamespace string) []kube.Object {
 			"defaultRequest": map[string]string{"cpu": class.DefaultCPU, "memory": class.DefaultMemory, "ephemeral-storage": defaultScratch},
 			"max":            map[string]string{"cpu": class.MaxCPU, "memory": class.MaxMemory, "ephemeral-storage": maxScratch},
 		}}}),
+	}, policies...)
+}
+
+// connections returns the network policies of a namespace: its pods reach each other and DNS, and the Ingress controller
+// reaches them. An isolated namespace has DNS alone, since its parts bring policies of their own.
+//
+// The Ingress controller's namespace may be empty, for controllers whose namespace is not known; then whatever is no
+// tenant may connect.
+func connections(ingressNamespace string, isolated bool) []kube.Object {
+	policies := []kube.Object{
 		defaultDeny(),
-		networkPolicy(allowSameNamespace, map[string]any{
-			"policyTypes": []string{"Ingress", "Egress"},
-			"ingress":     []any{map[string]any{"from": []any{map[string]any{"podSelector": everyPod}}}},
-			"egress":      []any{map[string]any{"to": []any{map[string]any{"podSelector": everyPod}}}},
-		}),
 		// It names ports and no peer: a cluster's DNS may be pods or a cache on the node itself, which no selector
 		// reaches. What listens there in another tenant is closed by that tenant's own fence.
 		networkPolicy("allow-dns", map[string]any{
@@ -63,11 +60,22 @@ func fence(class Class, ingressNamespace string) []kube.Object {
 				map[string]any{"protocol": "TCP", "port": 53},
 			}}},
 		}),
-		networkPolicy(allowIngressController, map[string]any{
+	}
+	if isolated {
+		return policies
+	}
+	everyPod := map[string]any{}
+	return append(policies,
+		networkPolicy("allow-same-namespace", map[string]any{
+			"policyTypes": []string{"Ingress", "Egress"},
+			"ingress":     []any{map[string]any{"from": []any{map[string]any{"podSelector": everyPod}}}},
+			"egress":      []any{map[string]any{"to": []any{map[string]any{"podSelector": everyPod}}}},
+		}),
+		networkPolicy("allow-ingress-controller", map[string]any{
 			"policyTypes": []string{"Ingress"},
 			"ingress":     []any{map[string]any{"from": []any{map[string]any{"namespaceSelector": ingressController(ingressNamespace)}}}},
 		}),
-	}
+	)
 }
 
 // defaultDeny forbids every connection that no other policy allows.

@@ -201,10 +201,7 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 
 	// What is in a namespace goes with it: the engine deletes one object instead of a dozen.
 	within := []pulumi.ResourceOption{pulumi.Parent(t), pulumi.DeletedWith(t.Namespace)}
-	for _, object := range fence(class, a.IngressNamespace) {
-		if a.Isolated && slices.Contains([]string{allowSameNamespace, allowIngressController}, object.Name()) {
-			continue
-		}
+	for _, object := range fence(class, connections(a.IngressNamespace, a.Isolated)) {
 		if _, err := kube.Declare(ctx, name+"-"+object.Name(), object, t.Name, within...); err != nil {
 			return err
 		}

@@ -43,9 +43,6 @@ func newEngine(dir cache.Dir, work workFolder, kubeconfig string) engine {
 		"PULUMI_SKIP_UPDATE_CHECK=1",
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
 		"PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS=true",
-		// The Kubernetes plugin's own limit, 120 requests a second, is below what an API server takes from one client.
-		"PULUMI_K8S_CLIENT_QPS=500",
-		"PULUMI_K8S_CLIENT_BURST=1000",
 	}
 	for _, name := range []string{"HOME", "TMPDIR", "TZ"} {
 		if value, set := os.LookupEnv(name); set {

@@ -61,7 +61,7 @@ func (s *Stack) deleteOrphans(ctx context.Context) error {
 				continue
 			}
 		}
-		arguments := []string{"delete", orphan.String(), "--ignore-not-found"}
+		arguments := []string{"delete", orphan.String(), "--ignore-not-found", "--wait=false"}
 		if orphan.namespace != "" {
 			arguments = append(arguments, "--namespace", orphan.namespace)
 		}

@@ -246,12 +246,7 @@ spec:
 }
 
 func badConfiguration(t *testing.T) {
-	repo := t.TempDir()
-	project, err := os.ReadFile(filepath.Join(repository(t), "Pulumi.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad := `config:
+	refusedUp(t, `
   journal:colour: blue
   journal:apiReplicas: two
   journal:frontendReplicas: 0
@@ -264,25 +259,38 @@ func badConfiguration(t *testing.T) {
   journal:apiImage: registry.example.com/journal/journal-api:latest
   journal:frontendImage: registry.example.com/journal/journal-web
   journal:redisImage: docker.io/library/redis:7
-`
-	for name, text := range map[string]string{"Pulumi.yaml": string(project), "Pulumi.bad.yaml": bad} {
+`, "colour", "apiReplicas", "frontendReplicas", "redisReplicas", "redisStorageSize", "redisMemory", "exposureHost", "apiImage",
+		"frontendImage", "redisImage")
+}
+
+// refusedUp wants up to refuse a configuration, naming every one of these keys, before anything is changed.
+func refusedUp(t *testing.T, configuration string, keys ...string) {
+	t.Helper()
+	repo := t.TempDir()
+	project, err := os.ReadFile(filepath.Join(repository(t), "Pulumi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"Pulumi.yaml": string(project), "Pulumi.bad.yaml": "config:" + configuration} {
 		if err := os.WriteFile(filepath.Join(repo, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := kubectl(t, "get", "namespaces,pods", "--all-namespaces", "--output", "name")
+	everything := func() string {
+		return kubectl(t, "get", "namespaces,pods,rolebindings,resourcequotas", "--all-namespaces", "--output", "name")
+	}
+	before := everything()
 	_, log, err := sandbox("up", "--stack", "bad", "--repo", repo)
 	if err == nil {
 		t.Fatal("the stack is accepted")
 	}
 	t.Logf("%s", log)
-	for _, key := range []string{"colour", "apiReplicas", "frontendReplicas", "redisReplicas", "redisStorageSize",
-		"redisMemory", "exposureHost", "apiImage", "frontendImage", "redisImage"} {
+	for _, key := range keys {
 		if !strings.Contains(log, "journal:"+key) {
 			t.Errorf("the error does not name %s", key)
 		}
 	}
-	if after := kubectl(t, "get", "namespaces,pods", "--all-namespaces", "--output", "name"); after != before {
+	if after := everything(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	if made, _ := filepath.Glob(world.dir.Path("state", "pulumi", "*", "bad*")); len(made) > 0 {

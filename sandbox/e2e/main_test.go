@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/node"
 )
@@ -48,10 +50,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// upOnly is the variable that names a folder whose stack this program brings up, and does nothing else: a process that a
+// test can kill.
+const upOnly = "JOURNAL_E2E_UP"
+
 // run stops a sandbox that runs, looks at the machine without it, and starts it for the tests. It is left running: the
 // tests delete what they have made.
 func run(m *testing.M) (code int, err error) {
 	if world.dir, err = cache.Open(); err != nil {
+		return 0, err
+	}
+	if repo := os.Getenv(upOnly); repo != "" {
+		_, err := upFrom(context.Background(), repo)
 		return 0, err
 	}
 	if world.out = os.Getenv("JOURNAL_E2E_OUT"); world.out == "" {
@@ -240,4 +250,33 @@ func repository(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// changedStack returns a folder with the stack as it was last brought up, images and all, and with a change to its
+// configuration, whose keys are as in the stack's file.
+func changedStack(t *testing.T, change func(config map[string]any)) string {
+	t.Helper()
+	repo, work := t.TempDir(), world.dir.Path("state", "pulumi", "work", stack)
+	for _, name := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {
+		text, err := os.ReadFile(filepath.Join(work, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "Pulumi.yaml" {
+			var file struct {
+				Config map[string]any `yaml:"config"`
+			}
+			if err := yaml.Unmarshal(text, &file); err != nil {
+				t.Fatal(err)
+			}
+			change(file.Config)
+			if text, err = yaml.Marshal(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(repo, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return repo
 }

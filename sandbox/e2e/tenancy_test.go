@@ -15,9 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
-	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/node"
 )
 
@@ -275,12 +272,7 @@ func fences(t *testing.T) {
 }
 
 func badTenants(t *testing.T) {
-	repo := t.TempDir()
-	project, err := os.ReadFile(filepath.Join(repository(t), "Pulumi.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad := `config:
+	refusedUp(t, `
   journal:apiImage: registry.example.com/journal/journal-api:v0.1.0-0000000
   journal:frontendImage: registry.example.com/journal/journal-web:v0.1.0-0000000
   journal:tenant: {owner: "group:platform", contact: platform@example.com}
@@ -293,27 +285,8 @@ func badTenants(t *testing.T) {
     - {name: silent, owner: "user:alice"}
     - {name: measure, owner: "user:alice", contact: alice@example.com, overrides: {memory: 10 GB}}
     - {name: limits, owner: "user:alice", contact: alice@example.com, overrides: {maxCpu: "5"}}
-`
-	for name, text := range map[string]string{"Pulumi.yaml": string(project), "Pulumi.bad.yaml": bad} {
-		if err := os.WriteFile(filepath.Join(repo, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before := kubectl(t, "get", "namespaces,rolebindings,resourcequotas", "--all-namespaces", "--output", "name")
-	_, log, err := sandbox("up", "--stack", "bad", "--repo", repo)
-	if err == nil {
-		t.Fatal("the stack is accepted")
-	}
-	t.Logf("%s", log)
-	for _, field := range []string{"tenants[1].name", "tenants[2].name", "tenants[3].name", "tenants[4].class", "tenants[5].contact",
-		"tenants[6].overrides.memory", "tenants[7].overrides.maxCpu"} {
-		if !strings.Contains(log, "journal:"+field) {
-			t.Errorf("the error does not name %s", field)
-		}
-	}
-	if after := kubectl(t, "get", "namespaces,rolebindings,resourcequotas", "--all-namespaces", "--output", "name"); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
-	}
+`, "tenants[1].name", "tenants[2].name", "tenants[3].name", "tenants[4].class", "tenants[5].contact",
+		"tenants[6].overrides.memory", "tenants[7].overrides.maxCpu")
 }
 
 // removal takes bob out of the stack, while a claim of his is there.
@@ -332,16 +305,8 @@ func removal(t *testing.T) {
 		}
 	})
 
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	start := time.Now()
-	changed, err := deploy.Open(deploy.Config{Repo: withoutBob(t), Stack: stack, Dir: world.dir, Kubeconfig: n.Kubeconfig()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := changed.Up(t.Context())
+	result, err := upFrom(t.Context(), withoutBob(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,43 +332,19 @@ func removal(t *testing.T) {
 	mustAs(t, "alice", "", "get", "pods", "--namespace", "team-a")
 }
 
-// withoutBob returns a folder with the stack as it was last brought up, images and all, but with bob nowhere in it. His
-// namespace goes to alice: the stack protects it from being deleted.
+// withoutBob returns a folder with the stack as it was last brought up, but with bob nowhere in it. His namespace goes to
+// alice: the stack protects it from being deleted.
 func withoutBob(t *testing.T) string {
-	t.Helper()
-	repo, work := t.TempDir(), world.dir.Path("state", "pulumi", "work", stack)
-	for _, name := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {
-		text, err := os.ReadFile(filepath.Join(work, name))
-		if err != nil {
-			t.Fatal(err)
+	return changedStack(t, func(config map[string]any) {
+		tenants, _ := config["journal:tenants"].([]any)
+		for _, tenant := range tenants {
+			tenant := tenant.(map[string]any)
+			if tenant["owner"] == "user:bob" {
+				tenant["owner"] = "user:alice"
+			}
+			delete(tenant, "members")
 		}
-		if name != "Pulumi.yaml" {
-			var file struct {
-				Config map[string]any `yaml:"config"`
-			}
-			if err := yaml.Unmarshal(text, &file); err != nil {
-				t.Fatal(err)
-			}
-			tenants, _ := file.Config["journal:tenants"].([]any)
-			for _, tenant := range tenants {
-				tenant := tenant.(map[string]any)
-				if tenant["owner"] == "user:bob" {
-					tenant["owner"] = "user:alice"
-				}
-				delete(tenant, "members")
-			}
-			if text, err = yaml.Marshal(file); err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(string(text), "user:bob") {
-				t.Fatalf("bob is still in\n%s", text)
-			}
-		}
-		if err := os.WriteFile(filepath.Join(repo, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return repo
+	})
 }
 
 // difference says what two sets of texts do not have in common.
