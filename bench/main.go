@@ -174,7 +174,7 @@ func (b *bench) size(ctx context.Context, count int) error {
 	}{
 		{"kubectl", "first", b.kubectl(ctx, "apply", "--server-side", "-f", file)},
 		{"kubectl", "again", b.kubectl(ctx, "apply", "--server-side", "-f", file)},
-		{"kubectl", "delete", b.kubectl(ctx, "delete", "--wait=false", "-f", file)},
+		{"kubectl", "delete", b.kubectl(ctx, "delete", "--wait=false", "--ignore-not-found", "-f", file)},
 		{"pulumi", "first", b.pulumi(ctx, "up", count)},
 		{"pulumi", "again", b.pulumi(ctx, "up", count)},
 		{"pulumi", "preview", b.pulumi(ctx, "preview", count)},
