@@ -6,7 +6,7 @@ RUN ?=
 SANDBOX := go run -C sandbox ./cmd/sandbox
 TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
 # Modules of our own code. The toolchain's modules hold a main each and are vetted as they are built.
-MODULES := . services sandbox
+MODULES := . services sandbox bench
 
 .DEFAULT_GOAL := help
 
@@ -95,3 +95,13 @@ e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy,
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@go -C services test -tags e2e -count 1 ./namespace-controller/... ./onboard/...
 endif
+
+# A node of its own, in a cache of its own, with the programs that `make up` has built; nothing of it stays.
+BENCH   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-bench
+TENANTS ?= 10 50 100 300
+
+.PHONY: bench
+bench: go ## seconds, memory and requests of Pulumi, kubectl and Helm for many tenants: make bench TENANTS="10 50"
+	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox/$$d $(BENCH)/journal-sandbox/$$d; done
+	@go build -C bench/helm -o $(BENCH)/helm helm.sh/helm/v4/cmd/helm && go build -C bench -o $(BENCH)/bench .
+	@XDG_CACHE_HOME=$(BENCH) JOURNAL_HTTP_PORT=8181 JOURNAL_API_PORT=16543 $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)
