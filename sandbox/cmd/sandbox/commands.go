@@ -340,6 +340,7 @@ func overrides(decided stacks.Config, built []images.Image, port int) map[string
 		"exposureClass":     node.IngressClass,
 		"exposurePort":      port,
 		"exposureTlsSecret": "",
+		"exposureTlsIssuer": "",
 		"redisStorageClass": "",
 	}
 	for _, image := range built {
