@@ -2,7 +2,9 @@ package journal_test
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"testing"
 	"time"
 
@@ -125,15 +127,21 @@ func TestASelfSignedCertificateIsTheHostsAndSecret(t *testing.T) {
 		r := find(t, g, secret, kube.ContentName("journal-exposure-tls", map[string]string{"host": "journal.example.com", "number": "1"}))
 		assert.Equal(t, "kubernetes.io/tls", r.Field("type"))
 		assert.Equal(t, true, r.Field("immutable"))
-		assert.True(t, r.IsSecret("stringData"), "the key is in plain text")
-		files, _ := r.Field("stringData").(map[string]any)
-		block, _ := pem.Decode([]byte(files["tls.crt"].(string)))
+		assert.True(t, r.IsSecret("data"), "the key is in plain text")
+		decode := func(file string) *pem.Block {
+			files, _ := r.Field("data").(map[string]any)
+			text, err := base64.StdEncoding.DecodeString(fmt.Sprint(files[file]))
+			require.NoError(t, err)
+			block, _ := pem.Decode(text)
+			return block
+		}
+		block := decode("tls.crt")
 		require.NotNil(t, block)
 		parsed, err := x509.ParseCertificate(block.Bytes)
 		require.NoError(t, err)
 		require.NoError(t, parsed.VerifyHostname("journal.example.com"))
 		assert.WithinDuration(t, time.Now().Add(825*24*time.Hour), parsed.NotAfter, 2*time.Hour)
-		key, _ := pem.Decode([]byte(files["tls.key"].(string)))
+		key := decode("tls.key")
 		require.NotNil(t, key)
 		_, err = x509.ParsePKCS8PrivateKey(key.Bytes)
 		require.NoError(t, err)

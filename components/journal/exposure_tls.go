@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"strconv"
@@ -98,10 +99,12 @@ func (args *ExposureArgs) selfSigned(ctx *pulumi.Context, name string, part kube
 		Metadata:  meta,
 		Type:      pulumi.String("kubernetes.io/tls"),
 		Immutable: pulumi.Bool(true),
-		StringData: pulumi.ToSecret(pulumi.StringMap{
-			"tls.crt": pulumi.String(certificate), "tls.key": pulumi.String(key),
+		// Not stringData: the plugin turns that into data, and what is ignored has to be what is in the state.
+		Data: pulumi.ToSecret(pulumi.StringMap{
+			"tls.crt": pulumi.String(base64.StdEncoding.EncodeToString([]byte(certificate))),
+			"tls.key": pulumi.String(base64.StdEncoding.EncodeToString([]byte(key))),
 		}).(pulumi.StringMapOutput),
-	}, pulumi.Parent(parent), pulumi.IgnoreChanges([]string{"stringData"}))
+	}, pulumi.Parent(parent), pulumi.IgnoreChanges([]string{"data"}))
 	if err != nil {
 		return nil, err
 	}
