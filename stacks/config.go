@@ -64,6 +64,9 @@ func (c *Config) keys() []key {
 		text("exposureClass", &j.Exposure.Class),
 		integer("exposurePort", &j.Exposure.Port),
 		text("exposureTlsSecret", &j.Exposure.TLSSecret),
+		text("exposureKind", &j.Exposure.Kind),
+		text("exposureTlsIssuer", &j.Exposure.TLSIssuer),
+		integer("exposureTlsSelfSigned", &j.Exposure.TLSSelfSigned),
 	}
 	keys = append(keys, c.Cluster.keys()...)
 	keys = append(keys, resources("redis", &j.Redis.Resources)...)

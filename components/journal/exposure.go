@@ -6,9 +6,19 @@ import (
 	"fmt"
 
 	"example.com/journal/components/kube"
-	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
+
+// The kinds of exposure.
+const (
+	// KindIngress exposes by an Ingress.
+	KindIngress = "ingress"
+	// KindGateway exposes by the Gateway API: a Gateway and HTTPRoutes.
+	KindGateway = "gateway"
+)
+
+// traefikClass is the class whose controller takes Traefik's annotations and Middlewares.
+const traefikClass = "traefik"
 
 // ExposureArgs are the parameters of the way in from outside.
 type ExposureArgs struct {
@@ -18,11 +28,20 @@ type ExposureArgs struct {
 	Namespace pulumi.StringInput
 	// Host is the DNS name that users type. The default is journal.localhost, which every system resolves to itself.
 	Host string
-	// Class is the IngressClass, and so the controller, that serves the routes. It is always named: a cluster may have
-	// several controllers or no default. The default is traefik.
+	// Kind is KindIngress, the default, or KindGateway. Both serve the same routes on the same host with the same TLS.
+	Kind string
+	// Class is the IngressClass or GatewayClass, and so the controller, that serves the routes. It is always named: a
+	// cluster may have several controllers or no default. The default is traefik.
 	Class string
-	// TLSSecret is the name of a Secret of type kubernetes.io/tls with the host's certificate. Empty serves plain HTTP.
+	// TLSSecret is the name of a Secret of type kubernetes.io/tls with the host's certificate. At most one of it, TLSIssuer
+	// and TLSSelfSigned is set; none of them serves plain HTTP.
 	TLSSecret string
+	// TLSIssuer is the cert-manager issuer that signs the host's certificate: Issuer/<name>, in the same namespace, or
+	// ClusterIssuer/<name>.
+	TLSIssuer string
+	// TLSSelfSigned is the number of a self-signed certificate, 1 or more, for a laptop: another number is another
+	// certificate. Zero is none.
+	TLSSelfSigned int
 	// Port is the port that users type, where it is not the scheme's own. It only shows in the URL.
 	Port int
 	// API and Frontend are what the routes lead to. Required.
@@ -46,7 +65,8 @@ func (args *ExposureArgs) withDefaults(name string) ExposureArgs {
 	}
 	a.App = cmp.Or(a.App, name)
 	a.Host = cmp.Or(a.Host, "journal.localhost")
-	a.Class = cmp.Or(a.Class, "traefik")
+	a.Kind = cmp.Or(a.Kind, KindIngress)
+	a.Class = cmp.Or(a.Class, traefikClass)
 	return a
 }
 
@@ -57,9 +77,10 @@ func (args *ExposureArgs) Check(name string) kube.Faults {
 	f.Check("app", a.App, kube.CheckName(a.App))
 	f.Check("host", a.Host, kube.CheckHost(a.Host))
 	f.Check("class", a.Class, kube.CheckObjectName(a.Class))
-	if a.TLSSecret != "" {
-		f.Check("tlsSecret", a.TLSSecret, kube.CheckObjectName(a.TLSSecret))
+	if a.Kind != KindIngress && a.Kind != KindGateway {
+		f.Refuse("kind", a.Kind, "no kind of exposure; write %s or %s", KindIngress, KindGateway)
 	}
+	f = append(f, a.checkTLS()...)
 	if a.Port < 0 || a.Port > 65535 {
 		f.Refuse("port", a.Port, "no port; write 1 to 65535, or leave it out for the scheme's own")
 	}
@@ -69,7 +90,7 @@ func (args *ExposureArgs) Check(name string) kube.Faults {
 // url is the address that users type.
 func (args *ExposureArgs) url() string {
 	scheme := "http"
-	if args.TLSSecret != "" {
+	if args.tls() {
 		scheme = "https"
 	}
 	if args.Port == 0 {
@@ -90,46 +111,35 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 	exposure := &Exposure{}
 	if err := ctx.RegisterComponentResourceV2(exposureType, name, pulumi.Map{
 		"host":  pulumi.String(a.Host),
+		"kind":  pulumi.String(a.Kind),
 		"class": pulumi.String(a.Class),
 	}, exposure, opts...); err != nil {
 		return nil, err
 	}
 
-	spec := networkingv1.IngressSpecArgs{
-		IngressClassName: pulumi.String(a.Class),
-		Rules: networkingv1.IngressRuleArray{networkingv1.IngressRuleArgs{
-			Host: pulumi.String(a.Host),
-			Http: networkingv1.HTTPIngressRuleValueArgs{Paths: networkingv1.HTTPIngressPathArray{
-				route("/api", a.API.ServiceName),
-				route("/", a.Frontend.ServiceName),
-			}},
-		}},
-	}
-	if a.TLSSecret != "" {
-		spec.Tls = networkingv1.IngressTLSArray{networkingv1.IngressTLSArgs{
-			Hosts:      pulumi.ToStringArray([]string{a.Host}),
-			SecretName: pulumi.String(a.TLSSecret),
-		}}
-	}
 	part := kube.Part{App: a.App, Component: "exposure", Instance: name}
-	if _, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{
-		Metadata: part.Meta(a.Namespace),
-		Spec:     spec,
-	}, pulumi.Parent(exposure)); err != nil {
+	certificate, err := a.certificate(ctx, name, part, exposure)
+	if err != nil {
+		return nil, fmt.Errorf("exposure %q: %w", name, err)
+	}
+	declare := a.ingress
+	if a.Kind == KindGateway {
+		declare = a.gateway
+	}
+	if err := declare(ctx, name, part, certificate, exposure); err != nil {
 		return nil, fmt.Errorf("exposure %q: %w", name, err)
 	}
 	exposure.URL = pulumi.String(a.url()).ToStringOutput()
 	return exposure, ctx.RegisterResourceOutputs(exposure, pulumi.Map{"url": exposure.URL})
 }
 
-// route leads every path below the prefix to a Service.
-func route(prefix string, service pulumi.StringOutput) networkingv1.HTTPIngressPathArgs {
-	return networkingv1.HTTPIngressPathArgs{
-		Path:     pulumi.String(prefix),
-		PathType: pulumi.String("Prefix"),
-		Backend: networkingv1.IngressBackendArgs{Service: networkingv1.IngressServiceBackendArgs{
-			Name: service,
-			Port: networkingv1.ServiceBackendPortArgs{Number: pulumi.Int(kube.ServicePort)},
-		}},
-	}
+// target is a path prefix and the Service that it leads to.
+type target struct {
+	prefix  string
+	service pulumi.StringOutput
+}
+
+// targets are the routes, the longer prefix first.
+func (args *ExposureArgs) targets() []target {
+	return []target{{"/api", args.API.ServiceName}, {"/", args.Frontend.ServiceName}}
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -47,15 +48,43 @@ func Declare(ctx *pulumi.Context, name string, object Object, namespace pulumi.S
 	}
 	inputs := pulumi.ToMap(fields)
 	inputs["metadata"] = metadata
+	return register(ctx, name, plain.APIVersion, plain.Kind, inputs, opts...)
+}
 
-	group := plain.APIVersion
+// Custom describes an object of a kind that the SDK has no type for, where the specification refers to other resources.
+type Custom struct {
+	// APIVersion and Kind are the object's, such as gateway.networking.k8s.io/v1 and HTTPRoute.
+	APIVersion, Kind string
+	// Part says which part of the application the object belongs to, and Name what it is called; the default is the part's App.
+	Part Part
+	Name string
+	// Namespace is where the object is. The default is the provider's namespace.
+	Namespace pulumi.StringInput
+	// Spec is the object's specification.
+	Spec pulumi.Map
+}
+
+// Declare registers the object.
+func (c Custom) Declare(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (pulumi.CustomResource, error) {
+	metadata := pulumi.Map{"name": pulumi.String(cmp.Or(c.Name, c.Part.App)), "labels": c.Part.Labels()}
+	if c.Namespace != nil {
+		metadata["namespace"] = c.Namespace
+	}
+	return register(ctx, name, c.APIVersion, c.Kind, pulumi.Map{
+		"apiVersion": pulumi.String(c.APIVersion), "kind": pulumi.String(c.Kind), "metadata": metadata, "spec": c.Spec,
+	}, opts...)
+}
+
+// register registers the inputs under the token that the SDK's type would have.
+func register(ctx *pulumi.Context, name, apiVersion, kind string, inputs pulumi.Map, opts ...pulumi.ResourceOption) (pulumi.CustomResource, error) {
+	group := apiVersion
 	if !strings.Contains(group, "/") {
 		group = "core/" + group
 	}
 	var resource pulumi.CustomResourceState
-	if err := ctx.RegisterResource(fmt.Sprintf("kubernetes:%s:%s", group, plain.Kind), name, inputs, &resource,
+	if err := ctx.RegisterResource(fmt.Sprintf("kubernetes:%s:%s", group, kind), name, inputs, &resource,
 		utilities.PkgResourceDefaultOpts(opts)...); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", plain.Kind, name, err)
+		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
 	return &resource, nil
 }

@@ -3,36 +3,49 @@ package node
 import (
 	"context"
 	"embed"
+	"io/fs"
 	"path"
+	"slices"
 )
 
-// addons are the objects that every cluster of the sandbox has.
+// addons are the objects that every cluster of the sandbox has. Those in kinds are the definitions of others, of the Gateway
+// API in the version that Traefik is built with and of Traefik itself.
 //
-//go:embed addons/*.yaml
+//go:embed addons/*.yaml addons/kinds/*.yaml
 var addons embed.FS
 
 // applyAddons brings the cluster's own objects up to date, also in data of an older version.
 func (d *daemon) applyAddons(ctx context.Context) error {
-	entries, err := addons.ReadDir("addons")
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		text, err := addons.ReadFile(path.Join("addons", entry.Name()))
+	err := fs.WalkDir(addons, "addons", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := addons.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		if err := writeSecret(path.Join(runFolder, "addons", entry.Name()), text); err != nil {
+		return writeSecret(path.Join(runFolder, name), text)
+	})
+	if err != nil {
+		return err
+	}
+	apply := []string{"apply", "--server-side", "--force-conflicts", "--field-manager=sandbox"}
+	for _, step := range []struct {
+		folder  string
+		command []string
+	}{
+		{"addons/kinds", apply},
+		{"addons/kinds", []string{"wait", "--for=condition=Established", "--timeout=30s"}},
+		{"addons", apply},
+	} {
+		if err := d.processes.run(ctx, component{
+			name: "kubectl", path: kubernetesProgram,
+			args: append(slices.Clone(step.command), "--kubeconfig="+kubeconfigFile("admin"), "--filename="+path.Join(runFolder, step.folder)),
+		}); err != nil {
 			return err
 		}
 	}
-	return d.processes.run(ctx, component{
-		name: "kubectl", path: kubernetesProgram,
-		args: []string{
-			"apply", "--server-side", "--force-conflicts", "--field-manager=sandbox",
-			"--kubeconfig=" + kubeconfigFile("admin"), "--filename=" + runFolder + "/addons",
-		},
-	})
+	return nil
 }
 
 const corefile = runFolder + "/Corefile"
@@ -89,9 +102,14 @@ func localStorage() component {
 	}
 }
 
-const ingressPort = "8000"
+// The ports of the Ingress controller in the node's network, to which the machine's HTTP and HTTPS ports lead. They are the
+// schemes' own, since Traefik serves a Gateway's listener only where it has an entry point on the same port.
+const (
+	ingressPort    = "80"
+	ingressTLSPort = "443"
+)
 
-// ingress serves the Ingresses of class traefik on ingressPort, to which the machine's HTTP port leads.
+// ingress serves the Ingresses and the Gateways of class traefik.
 func ingress() component {
 	return component{
 		name: "traefik", path: traefikProgram,
@@ -99,11 +117,13 @@ func ingress() component {
 		args: []string{
 			"--global.checknewversion=false", "--global.sendanonymoususage=false",
 			"--entrypoints.web.address=" + nodeIP + ":" + ingressPort,
-			"--entrypoints.websecure.address=" + nodeIP + ":8443",
+			"--entrypoints.websecure.address=" + nodeIP + ":" + ingressTLSPort,
 			"--entrypoints.ping.address=127.0.0.1:8082", "--ping.entrypoint=ping",
 			"--providers.kubernetesingress.ingressclass=" + IngressClass,
 			// The address that Ingresses report, which is where the machine reaches them.
 			"--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
+			"--providers.kubernetescrd", "--providers.kubernetesgateway",
+			"--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
 			// A pod that has ended should leave the rotation at once, not within the usual two seconds.
 			"--providers.providersthrottleduration=100ms",
 			"--accesslog", "--log.level=INFO", "--log.nocolor",

@@ -24,11 +24,8 @@ func Check(_ context.Context, config Config) error {
 		return nil
 	}
 	errs := []error{checkMachine(config.Dir)}
-	for _, p := range []struct {
-		port     int
-		variable string
-	}{{config.HTTPPort, httpPortVariable}, {config.APIPort, apiPortVariable}} {
-		file, err := listen(p.port, p.variable)
+	for _, p := range config.ports() {
+		file, err := listen(p.number, p.variable)
 		if err == nil {
 			err = file.Close()
 		}

@@ -41,7 +41,7 @@ func Reexec() bool {
 	if os.Args[0] != processName || len(os.Args) != 2 || os.Getpid() != 1 {
 		return false
 	}
-	d := &daemon{reports: os.NewFile(6, "reports"), folder: "."}
+	d := &daemon{reports: os.NewFile(7, "reports"), folder: "."}
 	if err := d.run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -52,13 +52,13 @@ func Reexec() bool {
 // daemon is the node's process: PID 1 of its namespaces and the parent of all components.
 type daemon struct {
 	settings
-	state     state
-	folder    string // where the node's files are, as seen from the current root
-	reports   *os.File
-	http, api net.Listener
-	client    *http.Client // with the administrator's certificate
-	processes processes
-	fail      context.CancelCauseFunc // ends the node
+	state            state
+	folder           string // where the node's files are, as seen from the current root
+	reports          *os.File
+	http, https, api net.Listener
+	client           *http.Client // with the administrator's certificate
+	processes        processes
+	fail             context.CancelCauseFunc // ends the node
 
 	mu         sync.Mutex
 	components []*process // in the order of their start
@@ -130,7 +130,7 @@ func (d *daemon) prepare(told string) error {
 	if err != nil {
 		return fmt.Errorf("/proc/self leads to %q, not to a process", self)
 	}
-	d.state = state{PID: pid, Since: time.Now(), HTTPPort: d.HTTPPort, APIPort: d.APIPort}
+	d.state = state{PID: pid, Since: time.Now(), HTTPPort: d.HTTPPort, HTTPSPort: d.HTTPSPort, APIPort: d.APIPort}
 	if err := d.saveState(); err != nil {
 		return err
 	}
@@ -161,10 +161,10 @@ func (d *daemon) prepare(told string) error {
 
 // inherit takes over the files that Start opened, in the order of files.inherited.
 func (d *daemon) inherit() error {
-	for fd := 3; fd <= 6; fd++ {
+	for fd := 3; fd <= 7; fd++ {
 		unix.CloseOnExec(fd) // the components get none of them: not the lock above all
 	}
-	for fd, listener := range map[uintptr]*net.Listener{4: &d.http, 5: &d.api} {
+	for fd, listener := range map[uintptr]*net.Listener{4: &d.http, 5: &d.https, 6: &d.api} {
 		file := os.NewFile(fd, "listener")
 		var err error
 		if *listener, err = net.FileListener(file); err != nil {
@@ -184,6 +184,7 @@ func (d *daemon) boot(ctx context.Context) error {
 
 	go forward(d.api, net.JoinHostPort(nodeIP, apiserverPort))
 	go forward(d.http, net.JoinHostPort(nodeIP, ingressPort))
+	go forward(d.https, net.JoinHostPort(nodeIP, ingressTLSPort))
 
 	d.progress("starting etcd, containerd and the apiserver")
 	runtime, runtimeCtx := errgroup.WithContext(ctx)

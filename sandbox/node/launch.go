@@ -19,13 +19,14 @@ import (
 
 // settings are what the node's process is told on its command line.
 type settings struct {
-	Folder   string // nodeFolder
-	Bin      string
-	Logs     string
-	Debian   string // the extracted packages
-	Cgroup   string
-	HTTPPort int
-	APIPort  int
+	Folder    string // nodeFolder
+	Bin       string
+	Logs      string
+	Debian    string // the extracted packages
+	Cgroup    string
+	HTTPPort  int
+	HTTPSPort int
+	APIPort   int
 }
 
 // report is one line that the starting node writes to the process that started it.
@@ -37,11 +38,11 @@ type report struct {
 
 // files are what the node's process inherits, and the other end of its report pipe.
 type files struct {
-	lock, http, api, reported, reports, log *os.File
+	lock, http, https, api, reported, reports, log *os.File
 }
 
 // inherited returns the files in the order in which the node's process finds them, from file descriptor 3 on.
-func (f *files) inherited() []*os.File { return []*os.File{f.lock, f.http, f.api, f.reported} }
+func (f *files) inherited() []*os.File { return []*os.File{f.lock, f.http, f.https, f.api, f.reported} }
 
 func (f *files) close() {
 	for _, file := range append(f.inherited(), f.reports, f.log) {
@@ -67,6 +68,9 @@ func openFiles(config Config) (_ *files, err error) {
 		return nil, err
 	}
 	if f.http, err = listen(config.HTTPPort, httpPortVariable); err != nil {
+		return nil, err
+	}
+	if f.https, err = listen(config.HTTPSPort, httpsPortVariable); err != nil {
 		return nil, err
 	}
 	if f.api, err = listen(config.APIPort, apiPortVariable); err != nil {

@@ -38,8 +38,9 @@ const (
 )
 
 const (
-	httpPortVariable = "JOURNAL_HTTP_PORT"
-	apiPortVariable  = "JOURNAL_API_PORT"
+	httpPortVariable  = "JOURNAL_HTTP_PORT"
+	httpsPortVariable = "JOURNAL_HTTPS_PORT"
+	apiPortVariable   = "JOURNAL_API_PORT"
 
 	// startTimeout is generous: 15 s are usual, but the machine may be compiling at the same time.
 	startTimeout = 3 * time.Minute
@@ -55,17 +56,21 @@ var ErrNotRunning = errors.New("the sandbox is not running")
 
 // Config says where the node keeps its files and how it is reached.
 type Config struct {
-	Dir      cache.Dir
-	HTTPPort int       // the port of the Ingress on 127.0.0.1; 0 means 8080
-	APIPort  int       // the port of the apiserver on 127.0.0.1; 0 means 16443
-	Progress io.Writer // gets a line for each step; nil for none
+	Dir       cache.Dir
+	HTTPPort  int       // the port of the Ingress on 127.0.0.1; 0 means 8080
+	HTTPSPort int       // the port of the Ingress for HTTPS on 127.0.0.1; 0 means 8443
+	APIPort   int       // the port of the apiserver on 127.0.0.1; 0 means 16443
+	Progress  io.Writer // gets a line for each step; nil for none
 }
 
-// ConfigFromEnv returns the Config for dir with the ports that JOURNAL_HTTP_PORT and JOURNAL_API_PORT name.
+// ConfigFromEnv returns the Config for dir with the ports that JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and
+// JOURNAL_API_PORT name.
 func ConfigFromEnv(dir cache.Dir, getenv func(string) string, progress io.Writer) (Config, error) {
 	config := Config{Dir: dir, Progress: progress}
 	var errs []error
-	for variable, port := range map[string]*int{httpPortVariable: &config.HTTPPort, apiPortVariable: &config.APIPort} {
+	for variable, port := range map[string]*int{
+		httpPortVariable: &config.HTTPPort, httpsPortVariable: &config.HTTPSPort, apiPortVariable: &config.APIPort,
+	} {
 		text := getenv(variable)
 		if text == "" {
 			continue
@@ -77,15 +82,34 @@ func ConfigFromEnv(dir cache.Dir, getenv func(string) string, progress io.Writer
 		*port = int(number)
 	}
 	config = config.withDefaults()
-	if config.HTTPPort == config.APIPort {
-		errs = append(errs, fmt.Errorf("%s and %s are both %d; use two ports", httpPortVariable, apiPortVariable, config.APIPort))
+	ports := config.ports()
+	for i, port := range ports {
+		for _, other := range ports[:i] {
+			if port.number == other.number {
+				errs = append(errs, fmt.Errorf("%s and %s are both %d; use two ports", other.variable, port.variable, port.number))
+			}
+		}
 	}
 	return config, errors.Join(errs...)
+}
+
+// port is a port of the machine and the variable that sets it.
+type port struct {
+	number   int
+	variable string
+}
+
+// ports are all ports of the machine that the node takes.
+func (c Config) ports() []port {
+	return []port{{c.HTTPPort, httpPortVariable}, {c.HTTPSPort, httpsPortVariable}, {c.APIPort, apiPortVariable}}
 }
 
 func (c Config) withDefaults() Config {
 	if c.HTTPPort == 0 {
 		c.HTTPPort = 8080
+	}
+	if c.HTTPSPort == 0 {
+		c.HTTPSPort = 8443
 	}
 	if c.APIPort == 0 {
 		c.APIPort = 16443
@@ -147,7 +171,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	}
 	s := settings{
 		Folder: nodeFolder(config.Dir), Bin: config.Dir.Bin(), Logs: config.Dir.Logs(), Debian: root,
-		Cgroup: cgroupName(config.Dir), HTTPPort: config.HTTPPort, APIPort: config.APIPort,
+		Cgroup: cgroupName(config.Dir), HTTPPort: config.HTTPPort, HTTPSPort: config.HTTPSPort, APIPort: config.APIPort,
 	}
 	// A node that was killed leaves its cgroups behind.
 	if err := removeCgroups(ctx, s.Cgroup); err != nil {
@@ -168,9 +192,10 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 
 // reuse waits until a running node is ready, as somebody else may just be starting it.
 func (n *Node) reuse(ctx context.Context, config Config) (*Node, error) {
-	if n.state.HTTPPort != config.HTTPPort || n.state.APIPort != config.APIPort {
-		return nil, fmt.Errorf("the sandbox already runs with ports %d and %d, not %d and %d as %s and %s say; stop it first (make down)",
-			n.state.HTTPPort, n.state.APIPort, config.HTTPPort, config.APIPort, httpPortVariable, apiPortVariable)
+	if n.state.HTTPPort != config.HTTPPort || n.state.HTTPSPort != config.HTTPSPort || n.state.APIPort != config.APIPort {
+		return nil, fmt.Errorf("the sandbox already runs with ports %d, %d and %d, not %d, %d and %d as %s, %s and %s say; stop it first (make down)",
+			n.state.HTTPPort, n.state.HTTPSPort, n.state.APIPort, config.HTTPPort, config.HTTPSPort, config.APIPort,
+			httpPortVariable, httpsPortVariable, apiPortVariable)
 	}
 	for !n.state.Ready {
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
@@ -230,6 +255,9 @@ func (n *Node) Kubeconfig() string { return filepath.Join(nodeFolder(n.dir), "ku
 
 // HTTPPort is the port of the Ingress on 127.0.0.1.
 func (n *Node) HTTPPort() int { return n.state.HTTPPort }
+
+// HTTPSPort is the port of the Ingress for HTTPS on 127.0.0.1.
+func (n *Node) HTTPSPort() int { return n.state.HTTPSPort }
 
 // APIPort is the port of the apiserver on 127.0.0.1.
 func (n *Node) APIPort() int { return n.state.APIPort }

@@ -64,7 +64,7 @@ func TestCheckNamesAPortInUseAndHowToChangeIt(t *testing.T) {
 	}
 	defer func() { _ = listener.Close() }()
 	port := listener.Addr().(*net.TCPAddr).Port
-	err = Check(t.Context(), Config{Dir: newDir(t), HTTPPort: port, APIPort: freePort(t)})
+	err = Check(t.Context(), Config{Dir: newDir(t), HTTPPort: port, HTTPSPort: freePort(t), APIPort: freePort(t)})
 	wantErrors(t, err, []string{"port " + strconv.Itoa(port), "address already in use", "set JOURNAL_HTTP_PORT to a free port"})
 }
 
@@ -90,7 +90,7 @@ func TestOneNodeForEachFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }()
-	d := &daemon{folder: nodeFolder(dir), state: state{PID: sleep.Process.Pid, HTTPPort: 1, APIPort: 2, Ready: true}}
+	d := &daemon{folder: nodeFolder(dir), state: state{PID: sleep.Process.Pid, HTTPPort: 1, HTTPSPort: 4, APIPort: 2, Ready: true}}
 	if err := d.saveState(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +98,8 @@ func TestOneNodeForEachFolder(t *testing.T) {
 	if err != nil || node.PID() != sleep.Process.Pid {
 		t.Errorf("Running returns %v, %v, not process %d", node, err, sleep.Process.Pid)
 	}
-	_, err = Start(t.Context(), Config{Dir: dir, HTTPPort: 3, APIPort: 2})
-	wantErrors(t, err, []string{"already runs with ports 1 and 2, not 3 and 2", "make down"})
+	_, err = Start(t.Context(), Config{Dir: dir, HTTPPort: 3, HTTPSPort: 4, APIPort: 2})
+	wantErrors(t, err, []string{"already runs with ports 1, 4 and 2, not 3, 4 and 2", "make down"})
 
 	// The state of a killed node may name a process that has nothing to do with it.
 	d.state.PID = os.Getpid()

@@ -15,12 +15,13 @@ import (
 
 // state is what the node's process writes into its folder, for those who come later.
 type state struct {
-	PID      int       `json:"pid"` // as the machine sees it
-	Since    time.Time `json:"since"`
-	HTTPPort int       `json:"httpPort"`
-	APIPort  int       `json:"apiPort"`
-	Ready    bool      `json:"ready"`
-	Failure  string    `json:"failure,omitempty"` // why the node ended by itself
+	PID       int       `json:"pid"` // as the machine sees it
+	Since     time.Time `json:"since"`
+	HTTPPort  int       `json:"httpPort"`
+	HTTPSPort int       `json:"httpsPort"`
+	APIPort   int       `json:"apiPort"`
+	Ready     bool      `json:"ready"`
+	Failure   string    `json:"failure,omitempty"` // why the node ended by itself
 }
 
 func nodeFolder(dir cache.Dir) string { return filepath.Join(dir.State(), "node") }

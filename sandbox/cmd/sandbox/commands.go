@@ -143,7 +143,7 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stack, err := s.openStack(overrides(decided, built, n.HTTPPort()))
+	stack, err := s.openStack(overrides(decided, built, userPort(decided, n)))
 	if err != nil {
 		return err
 	}
@@ -332,14 +332,23 @@ func (s *sandbox) namespace(ctx context.Context) (string, error) {
 	return namespace, nil
 }
 
+// userPort is the port of the machine that the stack's users type.
+func userPort(decided stacks.Config, n *node.Node) int {
+	if decided.Journal.Exposure.TLSSelfSigned != 0 {
+		return n.HTTPSPort()
+	}
+	return n.HTTPPort()
+}
+
 // overrides are the values of the stack that differ in the sandbox: images built from this checkout, and an address on
-// this machine without TLS. A part that the stack leaves out, as it may the controller of claims, stays out.
+// this machine without a certificate that is made elsewhere. A part that the stack leaves out, as it may the controller of claims, stays out.
 func overrides(decided stacks.Config, built []images.Image, port int) map[string]any {
 	values := map[string]any{
 		"exposureHost":      "journal.localhost",
 		"exposureClass":     node.IngressClass,
 		"exposurePort":      port,
 		"exposureTlsSecret": "",
+		"exposureTlsIssuer": "",
 		"redisStorageClass": "",
 	}
 	for _, image := range built {

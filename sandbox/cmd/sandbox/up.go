@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +85,7 @@ func (s *sandbox) up(ctx context.Context) error {
 	if err := phases.do("deploy", func(log io.Writer) error {
 		stack, err := deploy.Open(deploy.Config{
 			Repo: repo, Stack: s.stack, Dir: dir, Kubeconfig: n.Kubeconfig(),
-			Overrides: overrides(decided, built, n.HTTPPort()), Progress: log,
+			Overrides: overrides(decided, built, userPort(decided, n)), Progress: log,
 		})
 		if err != nil {
 			return err
@@ -97,7 +100,7 @@ func (s *sandbox) up(ctx context.Context) error {
 	if err := phases.do("answer", func(log io.Writer) error {
 		err := waitForRollouts(ctx, n, namespace, log)
 		if err == nil {
-			err = waitForAnswer(ctx, address, n.HTTPPort())
+			err = waitForAnswer(ctx, n, address, namespace)
 		}
 		return withPods(ctx, n, err)
 	}); err != nil {
@@ -176,14 +179,22 @@ func waitForRollouts(ctx context.Context, n *node.Node, namespace string, log io
 }
 
 // waitForAnswer returns when the page and the API answer through the Ingress, as a browser would ask.
-func waitForAnswer(ctx context.Context, address string, port int) error {
+func waitForAnswer(ctx context.Context, n *node.Node, address, namespace string) error {
 	page, err := url.Parse(address)
 	if err != nil {
 		return err
 	}
+	port, trusted := n.HTTPPort(), (*x509.CertPool)(nil)
+	if page.Scheme == "https" {
+		port = n.HTTPSPort()
+		if trusted, err = certificates(ctx, n, namespace); err != nil {
+			return err
+		}
+	}
 	client := &http.Client{
 		Timeout: 5 * time.Second,
 		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
 			// A resolver need not know that names below localhost are this machine; browsers do.
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
@@ -207,6 +218,23 @@ func waitForAnswer(ctx context.Context, address string, port int) error {
 		}
 	}
 	return nil
+}
+
+// certificates are those that the stack has signed for its host itself.
+func certificates(ctx context.Context, n *node.Node, namespace string) (*x509.CertPool, error) {
+	encoded, err := n.Kubectl(ctx, "get", "secrets", "--namespace", namespace, "--selector", "app=exposure",
+		"--output", `jsonpath={range .items[*]}{.data.tls\.crt}{"\n"}{end}`).Output()
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate of the host: %w", err)
+	}
+	pool := x509.NewCertPool()
+	for line := range strings.FieldsSeq(string(encoded)) {
+		certificate, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || !pool.AppendCertsFromPEM(certificate) {
+			return nil, fmt.Errorf("the Secret of the host in namespace %s holds no certificate", namespace)
+		}
+	}
+	return pool, nil
 }
 
 func answers(ctx context.Context, client *http.Client, target string) error {
