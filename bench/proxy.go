@@ -92,8 +92,8 @@ func startProxy(from, to string) (*proxy, error) {
 	p.server.EnableHTTP2 = true
 	p.server.TLS = &tls.Config{
 		ClientAuth: tls.RequireAnyClientCert,
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if !bytes.Equal(raw[0], pair.Certificate[0]) {
+		VerifyConnection: func(state tls.ConnectionState) error { // of resumed sessions too
+			if !bytes.Equal(state.PeerCertificates[0].Raw, pair.Certificate[0]) {
 				return errors.New("not the administrator's certificate")
 			}
 			return nil

@@ -59,8 +59,9 @@ func startLoad(t *testing.T) *load {
 		}
 		if missing := missingFrom(l.acked, func(id string) bool { return all[id].ID != "" }); len(missing) > 0 {
 			t.Errorf("%d of %d acknowledged entries are lost, such as %s", len(missing), len(l.acked), missing[0])
+		} else {
+			t.Logf("%d entries acknowledged, none lost", len(l.acked))
 		}
-		t.Logf("%d entries acknowledged, none lost", len(l.acked))
 		erase(t, l.acked)
 	})
 	return l
@@ -163,7 +164,15 @@ func TestChange(t *testing.T) {
 		_, err := upFrom(t.Context(), with(t, original, map[string]any{
 			"redisImage": "journal.example.com/redis:9.9.9", "rolloutTimeout": 30, "redisPasswordVersion": 3,
 		}))
+		// The plugin may take the StatefulSet for rolled out, so it is the pod that tells.
 		t.Logf("up ended after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
+		eventually(t, time.Minute, func() error {
+			state := kubectl(t, "get", "pod", "redis-2", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.status.containerStatuses[0].state}")
+			if !strings.Contains(state, "ImagePull") {
+				return fmt.Errorf("redis-2 is %s", state)
+			}
+			return nil
+		})
 	})
 	l.during(t, "everything as it was at first", func() {
 		if _, err := upFrom(t.Context(), original); err != nil {
