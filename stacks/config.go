@@ -29,6 +29,8 @@ type Config struct {
 	Journal journal.Args
 	// Cluster are the parameters of what all namespaces of the cluster share.
 	Cluster Cluster
+	// Ingress are the parameters of an Ingress controller of the stack's own.
+	Ingress Ingress
 }
 
 // key binds one key of the configuration to the field it sets.
@@ -69,6 +71,7 @@ func (c *Config) keys() []key {
 		integer("exposureTlsSelfSigned", &j.Exposure.TLSSelfSigned),
 	}
 	keys = append(keys, c.Cluster.keys()...)
+	keys = append(keys, c.Ingress.keys()...)
 	keys = append(keys, resources("redis", &j.Redis.Resources)...)
 	keys = append(keys, resources("api", &j.API.Resources)...)
 	return append(keys, resources("frontend", &j.Frontend.Resources)...)
@@ -256,8 +259,9 @@ func parse(project string, values map[string]string) (Config, error) {
 		c.Namespace = defaultNamespace
 	}
 	faults.Check("namespace", c.Namespace, kube.CheckName(c.Namespace))
+	c.Ingress.complete(&c.Journal)
 	faults = append(faults, c.Cluster.complete(c)...)
-	for _, fault := range append(c.Journal.Check(), c.Cluster.check(c)...) {
+	for _, fault := range slices.Concat(c.Journal.Check(), c.Cluster.check(c), c.Ingress.check(c)) {
 		key, _, _ := strings.Cut(strings.ReplaceAll(fault.Field, "[", "."), ".")
 		if !refused[key] { // a value of the wrong type is reported as that alone
 			faults = append(faults, fault)

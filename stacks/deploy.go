@@ -28,6 +28,9 @@ func Deploy(ctx *pulumi.Context) error {
 	if err := ownFields(ctx); err != nil {
 		return err
 	}
+	if err := config.Ingress.deploy(ctx); err != nil {
+		return err
+	}
 	tenant, err := config.Cluster.deploy(ctx, config)
 	if err != nil {
 		return err

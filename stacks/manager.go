@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"reflect"
@@ -30,13 +31,7 @@ func ownFields(ctx *pulumi.Context) error {
 			return nil
 		}
 		if object, isPlain := args.Props.(pulumi.Map); isPlain {
-			metadata, _ := object["metadata"].(pulumi.Map)
-			annotations, _ := metadata["annotations"].(pulumi.Map)
-			object, metadata, annotations = clone(object), clone(metadata), clone(annotations)
-			annotations[fieldManagerAnnotation] = pulumi.String(manager)
-			metadata["annotations"] = annotations
-			object["metadata"] = metadata
-			return &pulumi.ResourceTransformationResult{Props: object, Opts: args.Opts}
+			return &pulumi.ResourceTransformationResult{Props: ownedBy(manager, object), Opts: args.Opts}
 		}
 		// The SDK's types have nothing in common but the field.
 		field := reflect.Indirect(reflect.ValueOf(args.Props)).FieldByName("Metadata")
@@ -51,6 +46,31 @@ func ownFields(ctx *pulumi.Context) error {
 		field.Set(reflect.ValueOf(metadata))
 		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: args.Opts}
 	})
+}
+
+// ownChartFields is the same for the objects of a Helm chart, as an option of what contains it. Pulumi's Kubernetes plugin
+// declares them, in a process of its own, so only a transform that the engine calls sees them.
+func ownChartFields(ctx *pulumi.Context) pulumi.ResourceOption {
+	manager := FieldManager(ctx.Project(), ctx.Stack())
+	return pulumi.Transforms([]pulumi.ResourceTransform{
+		func(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+			if !args.Custom || !strings.HasPrefix(args.Type, "kubernetes:") {
+				return nil
+			}
+			return &pulumi.ResourceTransformResult{Props: ownedBy(manager, args.Props), Opts: args.Opts}
+		},
+	})
+}
+
+// ownedBy returns a copy of an object that belongs to a field manager.
+func ownedBy(manager string, object pulumi.Map) pulumi.Map {
+	metadata, _ := object["metadata"].(pulumi.Map)
+	annotations, _ := metadata["annotations"].(pulumi.Map)
+	object, metadata, annotations = clone(object), clone(metadata), clone(annotations)
+	annotations[fieldManagerAnnotation] = pulumi.String(manager)
+	metadata["annotations"] = annotations
+	object["metadata"] = metadata
+	return object
 }
 
 // clone is a copy that can be written to, even of no map.
