@@ -67,6 +67,17 @@ func TestEachFaultInAConfigurationNamesKeyValueRuleAndFix(t *testing.T) {
 		{"journal:claimsImage: controller:latest", `journal:claimsImage "controller:latest": the tag of an own image`},
 		{"journal:claimsImage: registry.example.com/c:v0.1.0-0a1b2c3\n  journal:claimsLimits: {maxTTL: 1 day}", `journal:claimsLimits.maxTTL "1 day": not a duration`},
 		{"journal:loginCommand: [kubectl, oidc-login]", `journal:clusterServer "": no address of an API server`},
+		{"journal:ingressController: yes please", `journal:ingressController "yes please": not a boolean; write true or false`},
+		{"journal:ingressController: true\n  journal:ingressControllerNamespace: kube-system", `journal:ingressControllerNamespace "kube-system": it belongs to Kubernetes`},
+		{"journal:ingressController: true\n  journal:ingressControllerNamespace: journal", `journal:ingressControllerNamespace "journal": another namespace of the stack has this name; write another one, such as traefik`},
+		{"journal:ingressController: true\n  journal:ingressControllerNamespace: journal-platform", `journal:ingressControllerNamespace "journal-platform": another namespace of the stack`},
+		{"journal:ingressController: true\n  journal:ingressNamespace: other\n  journal:ingressControllerNamespace: team-a\n  journal:tenants: [{name: team-a, owner: user:alice, contact: a}]", `journal:ingressControllerNamespace "team-a": another namespace of the stack`},
+		{"journal:ingressController: true\n  journal:ingressControllerChart: traefik/traefik", `journal:ingressControllerChart "traefik/traefik": no chart in an OCI registry`},
+		{"journal:ingressController: true\n  journal:ingressControllerVersion: latest", `journal:ingressControllerVersion "latest": no exact version`},
+		{"journal:ingressController: true\n  journal:ingressControllerSkipCRDs: 1", `journal:ingressControllerSkipCRDs "1": not a boolean`},
+		{"journal:ingressController: true\n  journal:ingressControllerClass: Edge", `journal:ingressControllerClass "Edge": not an object name`},
+		{"journal:ingressController: true\n  journal:ingressControllerReplicas: 1", `journal:ingressControllerReplicas "1": with less than 2`},
+		{"journal:ingressController: true\n  journal:ingressControllerServiceType: Node", `journal:ingressControllerServiceType "Node": no type of Service that users can reach`},
 		{"journal:redisReplicas: {count: 3}", `journal:redisReplicas "{\"count\":3}": not a whole number`},
 	} {
 		err := Check(project(t, images+"  "+c.line+"\n"), "test")

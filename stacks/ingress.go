@@ -73,6 +73,7 @@ func (i *Ingress) deploy(ctx *pulumi.Context) error {
 	if !i.Enabled {
 		return nil
 	}
-	_, err := ingress.NewController(ctx, "ingress-controller", &i.Controller, ownChartFields(ctx))
+	own := ownChartObjects(FieldManager(ctx.Project(), ctx.Stack()))
+	_, err := ingress.NewController(ctx, "ingress-controller", &i.Controller, pulumi.Transforms([]pulumi.ResourceTransform{own}))
 	return err
 }

@@ -48,18 +48,15 @@ func ownFields(ctx *pulumi.Context) error {
 	})
 }
 
-// ownChartFields is the same for the objects of a Helm chart, as an option of what contains it. Pulumi's Kubernetes plugin
+// ownChartObjects is the same for the objects of a Helm chart, as an option of what contains it. Pulumi's Kubernetes plugin
 // declares them, in a process of its own, so only a transform that the engine calls sees them.
-func ownChartFields(ctx *pulumi.Context) pulumi.ResourceOption {
-	manager := FieldManager(ctx.Project(), ctx.Stack())
-	return pulumi.Transforms([]pulumi.ResourceTransform{
-		func(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
-			if !args.Custom || !strings.HasPrefix(args.Type, "kubernetes:") {
-				return nil
-			}
-			return &pulumi.ResourceTransformResult{Props: ownedBy(manager, args.Props), Opts: args.Opts}
-		},
-	})
+func ownChartObjects(manager string) pulumi.ResourceTransform {
+	return func(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
+		if !args.Custom || !strings.HasPrefix(args.Type, "kubernetes:") {
+			return nil
+		}
+		return &pulumi.ResourceTransformResult{Props: ownedBy(manager, args.Props), Opts: args.Opts}
+	}
 }
 
 // ownedBy returns a copy of an object that belongs to a field manager.

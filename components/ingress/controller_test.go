@@ -1,0 +1,226 @@
+package ingress
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/internal/graph"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	chartToken     = "kubernetes:helm.sh/v4:Chart"
+	namespaceToken = "kubernetes:core/v1:Namespace"
+)
+
+// controller declares one controller, called edge, and returns the graph and the registration of its chart.
+func controller(t *testing.T, args *ControllerArgs) (*graph.Graph, graph.Resource) {
+	t.Helper()
+	g, err := graph.Run(func(ctx *pulumi.Context) error {
+		_, err := NewController(ctx, "edge", args)
+		return err
+	})
+	require.NoError(t, err)
+	chart, err := g.Find(chartToken, "edge")
+	require.NoError(t, err)
+	return g, chart
+}
+
+// text is an input as YAML.
+func text(t *testing.T, value any) string {
+	t.Helper()
+	document, err := encoding.YAML.Marshal(value)
+	require.NoError(t, err)
+	return string(document)
+}
+
+func TestTheChartGetsExactlyTheseValues(t *testing.T) {
+	_, chart := controller(t, &ControllerArgs{
+		Class: "edge", Replicas: 3, ServiceType: "NodePort",
+		Resources: kube.Resources{CPU: "250m", Memory: "64Mi", CPULimit: "1", MemoryLimit: "256Mi"},
+	})
+	assert.YAMLEq(t, `
+deployment:
+  replicas: 3
+  lifecycle: {preStop: {sleep: {seconds: 5}}}
+updateStrategy:
+  type: RollingUpdate
+  rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+podDisruptionBudget: {enabled: true, maxUnavailable: 1}
+topologySpreadConstraints:
+- labelSelector: {matchLabels: {app.kubernetes.io/name: traefik}}
+  maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+resources:
+  requests: {cpu: 250m, memory: 64Mi}
+  limits: {cpu: "1", memory: 256Mi}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+  readOnlyRootFilesystem: true
+podSecurityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+ingressClass: {enabled: true, name: edge, isDefaultClass: false}
+gatewayClass: {enabled: false, name: edge}
+gateway: {enabled: false}
+providers:
+  kubernetesIngress: {enabled: true, ingressClass: edge}
+  kubernetesGateway: {enabled: false}
+ports:
+  web: {port: 8000, exposedPort: 80, expose: {default: true}}
+  websecure: {port: 8443, exposedPort: 443, expose: {default: true}}
+service: {type: NodePort}
+logs:
+  general: {format: json}
+  access: {enabled: true, format: json}
+global: {checkNewVersion: false, sendAnonymousUsage: false}
+`, text(t, chart.Field("values")))
+}
+
+func TestForTheGatewayAPIThePodsListenOnThePortsOfTheListeners(t *testing.T) {
+	_, chart := controller(t, &ControllerArgs{Class: "edge", Gateway: true})
+	for field, want := range map[string]any{
+		"values.ports.web.port":                      80,
+		"values.ports.websecure.port":                443,
+		"values.podSecurityContext.sysctls[0].name":  "net.ipv4.ip_unprivileged_port_start",
+		"values.podSecurityContext.sysctls[0].value": "0",
+		"values.providers.kubernetesGateway.enabled": true,
+		"values.gatewayClass.enabled":                true,
+		"values.gatewayClass.name":                   "edge",
+		"values.gateway.enabled":                     false,
+	} {
+		assert.Equal(t, want, chart.Field(field), field)
+	}
+}
+
+func TestByDefaultItIsTraefiksOwnChartInOneVersion(t *testing.T) {
+	g, chart := controller(t, nil)
+	assert.Equal(t, "oci://ghcr.io/traefik/helm/traefik", chart.Field("chart"))
+	assert.Equal(t, "39.0.9", chart.Field("version"))
+	assert.Equal(t, "traefik", chart.Field("name"))
+	assert.Equal(t, "traefik", chart.Field("namespace"))
+	assert.Equal(t, false, chart.Field("plainHttp"))
+	assert.Equal(t, false, chart.Field("skipCrds"))
+	assert.Equal(t, 2, chart.Field("values.deployment.replicas"))
+	assert.Equal(t, "LoadBalancer", chart.Field("values.service.type"))
+	assert.Equal(t, "traefik", chart.Field("values.ingressClass.name"))
+	assert.Equal(t, controllerType+" edge", chart.ParentName())
+
+	namespace, err := g.Find(namespaceToken, "edge")
+	require.NoError(t, err)
+	assert.Equal(t, controllerType+" edge", namespace.ParentName())
+	assert.Equal(t, "traefik", namespace.Field("metadata.name"))
+	assert.Equal(t, "restricted", namespace.Field(`metadata.labels["pod-security.kubernetes.io/enforce"]`))
+	assert.Contains(t, chart.DependsOn, urnOf(namespace), "the chart waits for its namespace")
+}
+
+// urnOf is the URN that the mocks give to a child of a controller.
+func urnOf(r graph.Resource) string {
+	return fmt.Sprintf("urn:pulumi:test::journal::%s$%s::%s", controllerType, r.Type, r.Name)
+}
+
+func TestOnlyAChartOnLoopbackComesWithoutTLS(t *testing.T) {
+	for chart, plain := range map[string]bool{
+		"oci://127.0.0.1:5000/charts/traefik":          true,
+		"oci://[::1]:5000/charts/traefik":              true,
+		"oci://localhost:5000/charts/traefik":          false,
+		"oci://127.0.0.1.example.com/charts/traefik":   false,
+		"oci://10.0.0.1:5000/charts/traefik":           false,
+		"oci://registry.example.com/127.0.0.1/traefik": false,
+	} {
+		_, registration := controller(t, &ControllerArgs{Chart: chart})
+		assert.Equal(t, plain, registration.Field("plainHttp"), chart)
+	}
+}
+
+func TestEachFaultOfAControllerNamesFieldValueRuleAndFix(t *testing.T) {
+	for _, c := range []struct {
+		args ControllerArgs
+		says string
+	}{
+		{ControllerArgs{Namespace: "Edge"}, `namespace "Edge": not a DNS label`},
+		{ControllerArgs{Namespace: "kube-system"}, `namespace "kube-system": it belongs to Kubernetes, and this one is made for the controller; write another name, such as traefik`},
+		{ControllerArgs{Namespace: "default"}, `namespace "default": it belongs to Kubernetes`},
+		{ControllerArgs{Chart: "traefik/traefik"}, `chart "traefik/traefik": no chart in an OCI registry; write it as oci://host/path, without version`},
+		{ControllerArgs{Chart: "https://charts.example.com/traefik"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci://registry.example.com"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci:///traefik"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci://registry.example.com/traefik:39.0.9"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci://user:secret@registry.example.com/traefik"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci://registry.example.com/traefik?tag=39.0.9"}, `no chart in an OCI registry`},
+		{ControllerArgs{Chart: "oci://registry example.com/traefik"}, `no chart in an OCI registry`},
+		{ControllerArgs{Version: "39"}, `version "39": no exact version, so that another chart could come with the next update; write for example 39.0.9`},
+		{ControllerArgs{Version: "^39.0.0"}, `version "^39.0.0": no exact version`},
+		{ControllerArgs{Version: "39.0.x"}, `version "39.0.x": no exact version`},
+		{ControllerArgs{Class: "Edge"}, `class "Edge": not an object name`},
+		{ControllerArgs{Replicas: 1}, `replicas "1": with less than 2`},
+		{ControllerArgs{Resources: kube.Resources{Memory: "1 GB"}}, `memory "1 GB": not a Kubernetes quantity`},
+		{ControllerArgs{ServiceType: "ExternalName"}, `serviceType "ExternalName": no type of Service that users can reach; write one of LoadBalancer, NodePort, ClusterIP`},
+	} {
+		g, err := graph.Run(func(ctx *pulumi.Context) error {
+			_, err := NewController(ctx, "edge", &c.args)
+			return err
+		})
+		require.ErrorContains(t, err, c.says)
+		assert.ErrorContains(t, err, `ingress controller "edge"`)
+		assert.Len(t, c.args.Check(), 1, "%v", err)
+		assert.Empty(t, g.All())
+	}
+}
+
+func TestTwoControllersFitIntoOneCluster(t *testing.T) {
+	g, err := graph.Run(func(ctx *pulumi.Context) error {
+		for _, name := range []string{"inner", "outer"} {
+			if _, err := NewController(ctx, name, &ControllerArgs{Namespace: name, Class: name}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	for _, name := range []string{"inner", "outer"} {
+		chart, err := g.Find(chartToken, name)
+		require.NoError(t, err)
+		assert.Equal(t, name, chart.Field("namespace"))
+		assert.Equal(t, name, chart.Field("values.ingressClass.name"))
+	}
+}
+
+// transforms counts what the engine is to call for each resource, which the graph does not keep.
+type transforms struct {
+	pulumi.MockResourceMonitor
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (m *transforms) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	m.mu.Lock()
+	m.count[args.TypeToken] = len(args.RegisterRPC.GetTransforms())
+	m.mu.Unlock()
+	return m.MockResourceMonitor.NewResource(args)
+}
+
+func TestTheChartsDefinitionsOfKindsStayWhenItGoes(t *testing.T) {
+	registered := &transforms{MockResourceMonitor: &graph.Graph{}, count: map[string]int{}}
+	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
+		_, err := NewController(ctx, "edge", nil)
+		return err
+	}, pulumi.WithMocks("journal", "test", registered)))
+	assert.Equal(t, 1, registered.count[chartToken])
+
+	kept := retainKinds(t.Context(), &pulumi.ResourceTransformArgs{Type: crdType, Props: pulumi.Map{"spec": pulumi.Map{}}})
+	require.NotNil(t, kept)
+	assert.True(t, kept.Opts.RetainOnDelete)
+	assert.Equal(t, pulumi.Map{"spec": pulumi.Map{}}, kept.Props)
+	assert.Nil(t, retainKinds(t.Context(), &pulumi.ResourceTransformArgs{Type: namespaceToken}), "everything else goes with the chart")
+}
