@@ -45,7 +45,8 @@ type ControllerArgs struct {
 	// Namespace is the namespace that is made for the controller. The default is DefaultNamespace.
 	Namespace string
 	// Chart is the chart's reference in an OCI registry, without a version. The default is DefaultChart; another one is a
-	// copy of the same chart. The registry is spoken to by HTTPS, or by HTTP where its host is a loopback address.
+	// copy of the same chart. HTTP is asked for where the host is a loopback address, and HTTPS everywhere else; the Helm 3
+	// in Pulumi's plugin goes on by HTTP where a server answers HTTPS so.
 	Chart string
 	// Version is the chart's exact version, which says which Traefik runs. The default is DefaultVersion.
 	Version string
