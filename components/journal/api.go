@@ -136,7 +136,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 		},
 		EnvFrom:          corev1.EnvFromSourceArray{corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: config.Name}}},
 		RolloutTimeout:   a.RolloutTimeout,
-		After:            []pulumi.Resource{a.Redis.pods}, // all of them accept the password that the new pods come with
+		After:            []pulumi.Resource{a.Redis.rollout}, // until then not every Redis accepts the password of the new pods
 		Volumes:          corev1.VolumeArray{volume},
 		Mounts:           corev1.VolumeMountArray{mount},
 		ReadyPath:        "/readyz",

@@ -26,17 +26,6 @@ const (
 	terminationGracePeriod = 30
 )
 
-// DefaultRolloutTimeout is how long, in seconds, a rollout may go on without progress: pods of an image of a few hundred
-// megabytes are up by then, and a person still waits for the answer.
-const DefaultRolloutTimeout = 180
-
-// Rollout returns the option that ends an update of a workload whose rollout takes longer than this, in seconds. The engine
-// waits a little longer than Kubernetes, so that it hears the reason.
-func Rollout(seconds int) pulumi.ResourceOption {
-	limit := fmt.Sprintf("%ds", seconds+15)
-	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit})
-}
-
 // ServerArgs describe a stateless HTTP server of any number of equal replicas.
 type ServerArgs struct {
 	// Part says which part of the application the server is.
