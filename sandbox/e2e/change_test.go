@@ -22,8 +22,13 @@ import (
 	"example.com/journal/sandbox/node"
 )
 
-// TestChange is one test, since each change begins where the last one ended.
 func TestChange(t *testing.T) {
+	t.Run("nobody notices a change", changes)
+	t.Run("a journal that is read-only shows its entries and takes none", readOnly)
+}
+
+// changes is one test, since each change begins where the last one ended.
+func changes(t *testing.T) {
 	original := changedStack(t, func(map[string]any) {})
 	t.Cleanup(func() {
 		if _, err := upFrom(context.Background(), original); err != nil {
@@ -98,8 +103,8 @@ func TestChange(t *testing.T) {
 	})
 }
 
-// TestReadOnly has no load: its writers would be refused.
-func TestReadOnly(t *testing.T) {
+// readOnly has no load: its writers would be refused.
+func readOnly(t *testing.T) {
 	original := changedStack(t, func(map[string]any) {})
 	t.Cleanup(func() {
 		if _, err := upFrom(context.Background(), original); err != nil {
