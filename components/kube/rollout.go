@@ -20,6 +20,14 @@ func Rollout(seconds int) pulumi.ResourceOption {
 	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit})
 }
 
+// RollingUpdate returns the strategy of a Deployment whose update costs no capacity: a new pod is ready before an old one goes.
+func RollingUpdate() appsv1.DeploymentStrategyArgs {
+	return appsv1.DeploymentStrategyArgs{
+		Type:          pulumi.String("RollingUpdate"),
+		RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
+	}
+}
+
 // FieldManagerAnnotation tells Pulumi's Kubernetes plugin as whom it owns an object's fields in server-side apply:
 // https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
 const FieldManagerAnnotation = "pulumi.com/patchFieldManager"

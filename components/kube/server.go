@@ -71,14 +71,6 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		return nil, fmt.Errorf("service account: %w", err)
 	}
 
-	probe := func(path string, period, failures int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(httpPortName)},
-			PeriodSeconds:    pulumi.Int(period),
-			TimeoutSeconds:   pulumi.Int(3),
-			FailureThreshold: pulumi.Int(failures),
-		}
-	}
 	pod := Pod{
 		Part:                   args.Part,
 		ServiceAccount:         account.Metadata.Name().Elem(),
@@ -93,9 +85,9 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			Resources:    args.Resources.Requirements(),
 			VolumeMounts: args.Mounts,
 			// Starting may take 30 s; until then the other two probes wait.
-			StartupProbe:   probe(args.LivePath, 1, 30),
-			ReadinessProbe: probe(args.ReadyPath, 2, 3),
-			LivenessProbe:  probe(args.LivePath, 10, 3),
+			StartupProbe:   HTTPProbe(httpPortName, args.LivePath, 1, 30),
+			ReadinessProbe: HTTPProbe(httpPortName, args.ReadyPath, 2, 3),
+			LivenessProbe:  HTTPProbe(httpPortName, args.LivePath, 10, 3),
 			Lifecycle: corev1.LifecycleArgs{
 				PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(endpointsDelay)}},
 			},
@@ -108,12 +100,8 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			Replicas:                pulumi.Int(args.Replicas),
 			ProgressDeadlineSeconds: pulumi.Int(timeout),
 			Selector:                metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
-			Strategy: appsv1.DeploymentStrategyArgs{
-				Type: pulumi.String("RollingUpdate"),
-				// A new pod is ready before an old one goes, so the update never costs capacity.
-				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
-			},
-			Template: pod.Template(),
+			Strategy:                RollingUpdate(),
+			Template:                pod.Template(),
 		},
 	}, child, pulumi.DependsOn(args.After), Rollout(timeout)); err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
