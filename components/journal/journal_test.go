@@ -489,7 +489,7 @@ func TestRedisAcceptsTheCurrentPasswordAndTheOneBefore(t *testing.T) {
 		g, err := graph.Run(func(ctx *pulumi.Context) error {
 			j, err := journal.New(ctx, "journal", a)
 			if err == nil {
-				assert.Equal(t, c.kept, j.History().Passwords)
+				assert.Equal(t, c.kept, j.Redis.Passwords)
 			}
 			return err
 		})

@@ -57,10 +57,16 @@ type ServerArgs struct {
 	Egress networkingv1.NetworkPolicyEgressRuleArray
 }
 
+// Server is a server's Service, and the Deployment of its pods.
+type Server struct {
+	Service    *corev1.Service
+	Deployment *appsv1.Deployment
+}
+
 // NewServer declares a stateless HTTP server as children of a component: a Deployment that updates without losing
 // capacity, its Service, its ServiceAccount without rights or token, a PodDisruptionBudget and the NetworkPolicy that
-// fences its pods. It returns the Service.
-func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*corev1.Service, error) {
+// fences its pods.
+func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*Server, error) {
 	child := pulumi.Parent(parent)
 
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
@@ -94,7 +100,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		},
 	}
 	timeout := cmp.Or(args.RolloutTimeout, DefaultRolloutTimeout)
-	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: args.Part.WorkloadMeta(args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas:                pulumi.Int(args.Replicas),
@@ -103,7 +109,8 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			Strategy:                RollingUpdate(),
 			Template:                pod.Template(),
 		},
-	}, child, pulumi.DependsOn(args.After), Rollout(timeout)); err != nil {
+	}, child, pulumi.DependsOn(args.After), Rollout(timeout))
+	if err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
 
@@ -137,7 +144,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 	if err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	return service, nil
+	return &Server{Service: service, Deployment: deployment}, nil
 }
 
 // NewDisruptionBudget declares that a node drain or an upgrade may take one pod of the part at a time.

@@ -83,18 +83,20 @@ func changes(t *testing.T) {
 	}{
 		{"a page of an image that does not exist", map[string]any{"frontendImage": "journal.example.com/journal-web:v9.9.8-0000000"}, "ImagePull"},
 		{"an API that has no room to start", map[string]any{"apiMemory": "6Mi"}, "OOM"},
-		{"a Redis of an image that does not exist", map[string]any{"redisImage": "journal.example.com/redis:9.9.8"}, "ImagePull"},
+		{"a Redis of an image that does not exist", map[string]any{"redisImage": "journal.example.com/redis:9.9.8", "redisPasswordVersion": 4}, "ImagePull"},
 	} {
 		l.during(t, broken.what, func() {
-			maps.Copy(broken.values, map[string]any{"rolloutTimeout": 30, "redisPasswordVersion": 3})
+			values := map[string]any{"rolloutTimeout": 30, "redisPasswordVersion": 3}
+			maps.Copy(values, broken.values)
 			start := time.Now()
-			_, err := upFrom(t.Context(), with(t, original, broken.values))
+			_, err := upFrom(t.Context(), with(t, original, values))
 			if err == nil || !strings.Contains(err.Error(), broken.reason) {
 				t.Errorf("up says %v, not %s", err, broken.reason)
 			}
 			t.Logf("up failed after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
 		})
 	}
+	l.during(t, "a fifth password, after the fourth has reached no API", func() { change(t, original, map[string]any{"redisPasswordVersion": 5}) })
 	l.during(t, "everything as it was at first", func() {
 		if _, err := upFrom(t.Context(), original); err != nil {
 			t.Error(err)
