@@ -1,6 +1,6 @@
 # Every command is here; `make help` lists them. CI runs the same ones.
 STACK ?= dev
-# Which group of end-to-end tests `make e2e` runs: journal, tenancy, change or scale, or all when it is empty.
+# Which group of end-to-end tests `make e2e` runs: journal, tenancy, change, exposure, ingresscontroller or scale, or all when it is empty.
 RUN ?=
 
 SANDBOX := go run -C sandbox ./cmd/sandbox
@@ -90,7 +90,7 @@ golden: go ## rewrite the golden files after a change that is meant
 # The groups run in the order of their files: the journal's ends by stopping and starting the cluster. The programs that talk
 # to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy, change or scale
+e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy, change, exposure, ingresscontroller or scale
 	@go -C sandbox test -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@go -C services test -tags e2e -count 1 ./namespace-controller/... ./onboard/...

@@ -48,9 +48,7 @@ func Deploy(ctx *pulumi.Context) error {
 	ctx.Export("namespace", tenant.Name)
 	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
 	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
-	if err := exportHistory(ctx, app.History()); err != nil {
-		return err
-	}
+	exportHistory(ctx, app.History())
 	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
 	return nil
 }

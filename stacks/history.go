@@ -6,6 +6,7 @@ import (
 
 	"example.com/journal/components/journal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 )
 
 // historyOutput is the output that one update leaves for the next: the versions of configurations and passwords, as JSON.
@@ -13,7 +14,7 @@ const historyOutput = "history"
 
 // lastHistory reads what the stack's last update has left, through a reference of the stack to itself. A first update finds
 // nothing, and neither does one after a state of another shape: then the versions that are declared now are all there are.
-// An update that fails leaves the outputs as they were, or with its own versions first; both can be gone on from.
+// An update that fails before the API has rolled out leaves the outputs as they were.
 func lastHistory(ctx *pulumi.Context) (journal.History, error) {
 	var history journal.History
 	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
@@ -34,11 +35,10 @@ func lastHistory(ctx *pulumi.Context) (journal.History, error) {
 
 // exportHistory leaves the versions for the next update. It is marked as a secret, though it holds none: the contents of all
 // configurations are nothing that a person wants to see among the outputs.
-func exportHistory(ctx *pulumi.Context, history journal.History) error {
-	text, err := json.Marshal(history)
-	if err != nil {
-		return err
-	}
-	ctx.Export(historyOutput, pulumi.ToSecret(pulumi.String(text)))
-	return nil
+func exportHistory(ctx *pulumi.Context, history pulumix.Output[journal.History]) {
+	text := pulumix.ApplyErr(history, func(history journal.History) (string, error) {
+		text, err := json.Marshal(history)
+		return string(text), err
+	})
+	ctx.Export(historyOutput, pulumi.ToSecret(pulumix.Cast[pulumi.StringOutput](text)))
 }

@@ -56,6 +56,8 @@ type API struct {
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
 	// Versions are the configurations that are kept, the current one first.
 	Versions []map[string]string
+
+	rollout pulumi.IDOutput // of the Deployment; it is there when all pods are as declared
 }
 
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.
@@ -124,7 +126,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	api.Versions = config.Versions
 	volume, mount := kube.SecretFiles("redis-password", redisSecretDir,
 		kube.SecretFile{Secret: a.Redis.SecretName, Key: passwordKey, File: passwordKey})
-	service, err := kube.NewServer(ctx, name, kube.ServerArgs{
+	server, err := kube.NewServer(ctx, name, kube.ServerArgs{
 		Part:      part,
 		Namespace: a.Namespace,
 		Replicas:  a.Replicas,
@@ -136,7 +138,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 		},
 		EnvFrom:          corev1.EnvFromSourceArray{corev1.EnvFromSourceArgs{ConfigMapRef: corev1.ConfigMapEnvSourceArgs{Name: config.Name}}},
 		RolloutTimeout:   a.RolloutTimeout,
-		After:            []pulumi.Resource{a.Redis.pods}, // all of them accept the password that the new pods come with
+		After:            []pulumi.Resource{a.Redis.rollout}, // until then not every Redis accepts the password of the new pods
 		Volumes:          corev1.VolumeArray{volume},
 		Mounts:           corev1.VolumeMountArray{mount},
 		ReadyPath:        "/readyz",
@@ -150,6 +152,7 @@ func NewAPI(ctx *pulumi.Context, name string, args *APIArgs, opts ...pulumi.Reso
 	if err != nil {
 		return nil, fmt.Errorf("api %q: %w", name, err)
 	}
-	api.ServiceName = service.Metadata.Name().Elem()
+	api.rollout = server.Deployment.ID()
+	api.ServiceName = server.Service.Metadata.Name().Elem()
 	return api, ctx.RegisterResourceOutputs(api, pulumi.Map{"serviceName": api.ServiceName})
 }

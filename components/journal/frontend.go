@@ -113,7 +113,7 @@ func NewFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, opts ...p
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
 	frontend.Versions = config.Versions
-	service, err := kube.NewServer(ctx, name, kube.ServerArgs{
+	server, err := kube.NewServer(ctx, name, kube.ServerArgs{
 		Part:           part,
 		Namespace:      a.Namespace,
 		Replicas:       a.Replicas,
@@ -133,6 +133,6 @@ func NewFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, opts ...p
 	if err != nil {
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
-	frontend.ServiceName = service.Metadata.Name().Elem()
+	frontend.ServiceName = server.Service.Metadata.Name().Elem()
 	return frontend, ctx.RegisterResourceOutputs(frontend, pulumi.Map{"serviceName": frontend.ServiceName})
 }

@@ -6,6 +6,7 @@ import (
 
 	"example.com/journal/components/kube"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 )
 
 // Args are the parameters of the whole journal. The zero value of everything but the images is a sensible default.
@@ -92,9 +93,12 @@ func (args *Args) Check() kube.Faults {
 	return all
 }
 
-// History is what the next update takes as Args.History.
-func (j *Journal) History() History {
-	return History{Redis: j.Redis.Versions, API: j.API.Versions, Frontend: j.Frontend.Versions, Passwords: j.Redis.Passwords}
+// History is what the next update takes as Args.History. It is there when Redis and the API have rolled out: until then the API
+// may have the password of the update before, which this history may let the next update forget.
+func (j *Journal) History() pulumix.Output[History] {
+	return pulumix.Apply(j.API.rollout, func(pulumi.ID) History {
+		return History{Redis: j.Redis.Versions, API: j.API.Versions, Frontend: j.Frontend.Versions, Passwords: j.Redis.Passwords}
+	})
 }
 
 // New declares the journal. The error names every argument that breaks a rule, of all parts at once.

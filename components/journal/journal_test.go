@@ -101,7 +101,7 @@ func TestEveryPodIsRestricted(t *testing.T) {
 func TestEveryObjectIsFoundByItsPartAndCarriesTheRecommendedLabels(t *testing.T) {
 	parts := map[string]int{}
 	for _, r := range declare(t, args()).All() {
-		if !strings.HasPrefix(r.Type, "kubernetes:") {
+		if !r.IsObject() {
 			continue
 		}
 		labels, _ := r.Field("metadata.labels").(map[string]any)
@@ -489,7 +489,7 @@ func TestRedisAcceptsTheCurrentPasswordAndTheOneBefore(t *testing.T) {
 		g, err := graph.Run(func(ctx *pulumi.Context) error {
 			j, err := journal.New(ctx, "journal", a)
 			if err == nil {
-				assert.Equal(t, c.kept, j.History().Passwords)
+				assert.Equal(t, c.kept, j.Redis.Passwords)
 			}
 			return err
 		})
@@ -504,7 +504,7 @@ func TestRedisAcceptsTheCurrentPasswordAndTheOneBefore(t *testing.T) {
 
 func TestTheAPIMovesWhenAllOfRedisHaveTheNewPassword(t *testing.T) {
 	api := find(t, declare(t, args()), deployment, "journal-api")
-	assert.Contains(t, strings.Join(api.DependsOn, " "), "StatefulSet::journal-redis")
+	assert.Contains(t, strings.Join(api.DependsOn, " "), "StatefulSetPatch::journal-redis")
 }
 
 func TestARolloutEndsInASetTime(t *testing.T) {
@@ -516,5 +516,7 @@ func TestARolloutEndsInASetTime(t *testing.T) {
 		assert.Equal(t, 60, r.Field("spec.progressDeadlineSeconds"))
 		assert.Equal(t, "75s", r.Timeouts.GetUpdate())
 	}
-	assert.Equal(t, "75s", find(t, g, statefulSet, "journal-redis").Timeouts.GetUpdate())
+	for _, token := range []string{statefulSet, statefulSet + "Patch"} {
+		assert.Equal(t, "75s", find(t, g, token, "journal-redis").Timeouts.GetUpdate(), token)
+	}
 }

@@ -101,8 +101,8 @@ type Redis struct {
 	Versions  []map[string]string
 	Passwords []int
 
-	pods pulumi.Resource
-	part kube.Part
+	rollout pulumi.Resource // it is there when all pods are as declared
+	part    kube.Part
 }
 
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.
@@ -264,7 +264,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	if a.StorageClass != "" {
 		claim.StorageClassName = pulumi.String(a.StorageClass)
 	}
-	if r.pods, err = appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+	set, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: r.part.WorkloadMeta(a.Namespace), // the pods' DNS names begin with its name
 		Spec: appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),
@@ -278,7 +278,11 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 				Spec:     claim,
 			}},
 		},
-	}, child, kube.Rollout(a.RolloutTimeout)); err != nil {
+	}, child, kube.Rollout(a.RolloutTimeout))
+	if err != nil {
+		return err
+	}
+	if r.rollout, err = kube.AwaitRollout(ctx, name, set, a.RolloutTimeout, r); err != nil {
 		return err
 	}
 

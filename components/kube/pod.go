@@ -110,3 +110,14 @@ func SecretFiles(volume, dir string, files ...SecretFile) (corev1.VolumeArgs, co
 			ReadOnly:  pulumi.Bool(true),
 		}
 }
+
+// HTTPProbe returns a probe that asks for a path at a port of the container, by the port's name, every so many seconds. An
+// answer may take 3 s; after this many failures one after the other the probe has failed.
+func HTTPProbe(port, path string, period, failures int) corev1.ProbeArgs {
+	return corev1.ProbeArgs{
+		HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(port)},
+		PeriodSeconds:    pulumi.Int(period),
+		TimeoutSeconds:   pulumi.Int(3),
+		FailureThreshold: pulumi.Int(failures),
+	}
+}

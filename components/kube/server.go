@@ -26,17 +26,6 @@ const (
 	terminationGracePeriod = 30
 )
 
-// DefaultRolloutTimeout is how long, in seconds, a rollout may go on without progress: pods of an image of a few hundred
-// megabytes are up by then, and a person still waits for the answer.
-const DefaultRolloutTimeout = 180
-
-// Rollout returns the option that ends an update of a workload whose rollout takes longer than this, in seconds. The engine
-// waits a little longer than Kubernetes, so that it hears the reason.
-func Rollout(seconds int) pulumi.ResourceOption {
-	limit := fmt.Sprintf("%ds", seconds+15)
-	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit})
-}
-
 // ServerArgs describe a stateless HTTP server of any number of equal replicas.
 type ServerArgs struct {
 	// Part says which part of the application the server is.
@@ -68,10 +57,16 @@ type ServerArgs struct {
 	Egress networkingv1.NetworkPolicyEgressRuleArray
 }
 
+// Server is a server's Service, and the Deployment of its pods.
+type Server struct {
+	Service    *corev1.Service
+	Deployment *appsv1.Deployment
+}
+
 // NewServer declares a stateless HTTP server as children of a component: a Deployment that updates without losing
 // capacity, its Service, its ServiceAccount without rights or token, a PodDisruptionBudget and the NetworkPolicy that
-// fences its pods. It returns the Service.
-func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*corev1.Service, error) {
+// fences its pods.
+func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*Server, error) {
 	child := pulumi.Parent(parent)
 
 	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
@@ -82,14 +77,6 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		return nil, fmt.Errorf("service account: %w", err)
 	}
 
-	probe := func(path string, period, failures int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(httpPortName)},
-			PeriodSeconds:    pulumi.Int(period),
-			TimeoutSeconds:   pulumi.Int(3),
-			FailureThreshold: pulumi.Int(failures),
-		}
-	}
 	pod := Pod{
 		Part:                   args.Part,
 		ServiceAccount:         account.Metadata.Name().Elem(),
@@ -104,29 +91,26 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			Resources:    args.Resources.Requirements(),
 			VolumeMounts: args.Mounts,
 			// Starting may take 30 s; until then the other two probes wait.
-			StartupProbe:   probe(args.LivePath, 1, 30),
-			ReadinessProbe: probe(args.ReadyPath, 2, 3),
-			LivenessProbe:  probe(args.LivePath, 10, 3),
+			StartupProbe:   HTTPProbe(httpPortName, args.LivePath, 1, 30),
+			ReadinessProbe: HTTPProbe(httpPortName, args.ReadyPath, 2, 3),
+			LivenessProbe:  HTTPProbe(httpPortName, args.LivePath, 10, 3),
 			Lifecycle: corev1.LifecycleArgs{
 				PreStop: corev1.LifecycleHandlerArgs{Sleep: corev1.SleepActionArgs{Seconds: pulumi.Int(endpointsDelay)}},
 			},
 		},
 	}
 	timeout := cmp.Or(args.RolloutTimeout, DefaultRolloutTimeout)
-	if _, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: args.Part.WorkloadMeta(args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas:                pulumi.Int(args.Replicas),
 			ProgressDeadlineSeconds: pulumi.Int(timeout),
 			Selector:                metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
-			Strategy: appsv1.DeploymentStrategyArgs{
-				Type: pulumi.String("RollingUpdate"),
-				// A new pod is ready before an old one goes, so the update never costs capacity.
-				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
-			},
-			Template: pod.Template(),
+			Strategy:                RollingUpdate(),
+			Template:                pod.Template(),
 		},
-	}, child, pulumi.DependsOn(args.After), Rollout(timeout)); err != nil {
+	}, child, pulumi.DependsOn(args.After), Rollout(timeout))
+	if err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
 
@@ -160,7 +144,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 	if err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	return service, nil
+	return &Server{Service: service, Deployment: deployment}, nil
 }
 
 // NewDisruptionBudget declares that a node drain or an upgrade may take one pod of the part at a time.

@@ -304,12 +304,6 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		return fmt.Errorf("service account: %w", err)
 	}
 
-	probe := func(path string, period, failures int) corev1.ProbeArgs {
-		return corev1.ProbeArgs{
-			HttpGet:       corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String("health")},
-			PeriodSeconds: pulumi.Int(period), TimeoutSeconds: pulumi.Int(3), FailureThreshold: pulumi.Int(failures),
-		}
-	}
 	token, tokenMount := kube.APIToken() // namespaces are made by the API: this is what the program is for
 	pod := kube.Pod{
 		Part:                   part,
@@ -326,9 +320,9 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 			},
 			Resources:      a.Resources.Requirements(),
 			VolumeMounts:   corev1.VolumeMountArray{tokenMount},
-			StartupProbe:   probe("/healthz", 2, 30),
-			ReadinessProbe: probe("/readyz", 5, 3),
-			LivenessProbe:  probe("/healthz", 10, 3),
+			StartupProbe:   kube.HTTPProbe("health", "/healthz", 2, 30),
+			ReadinessProbe: kube.HTTPProbe("health", "/readyz", 5, 3),
+			LivenessProbe:  kube.HTTPProbe("health", "/healthz", 10, 3),
 		},
 	}
 	deployment := part.WorkloadMeta(a.Platform.Name)
@@ -338,10 +332,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),
 			Selector: metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
-			Strategy: appsv1.DeploymentStrategyArgs{
-				Type:          pulumi.String("RollingUpdate"),
-				RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
-			},
+			Strategy: kube.RollingUpdate(),
 			Template: pod.Template(),
 		},
 	}, child, pulumi.DependsOn(append(needs, policy)))

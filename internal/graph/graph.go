@@ -189,6 +189,11 @@ func (g *Graph) Find(token, name string) (Resource, error) {
 	return Resource{}, fmt.Errorf("no %s named %q; there are %q", token, name, names)
 }
 
+// IsObject says whether the resource is a Kubernetes object of its own: neither a component nor a patch of another one.
+func (r Resource) IsObject() bool {
+	return strings.HasPrefix(r.Type, kubernetesPrefix) && !strings.HasSuffix(r.Type, "Patch")
+}
+
 // Field returns the input at a dotted path such as spec.template.spec.containers[0].image, without its secret mark, or
 // nil where there is none.
 func (r Resource) Field(path string) any {
@@ -243,7 +248,7 @@ func (g *Graph) Manifests() (string, error) {
 	var text strings.Builder
 	for _, r := range g.All() {
 		fmt.Fprintf(&text, "# %s %s, of %s\n", r.Type, r.Name, r.ParentName())
-		if !strings.HasPrefix(r.Type, kubernetesPrefix) {
+		if !r.IsObject() {
 			continue
 		}
 		object, ok := plain(hideSecrets(resource.NewObjectProperty(r.Inputs))).(map[string]any)

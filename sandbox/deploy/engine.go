@@ -37,6 +37,10 @@ func newEngine(dir cache.Dir, work workFolder, kubeconfig string) engine {
 		"KUBECONFIG=" + kubeconfig,
 		"KUBECACHEDIR=" + filepath.Join(work.home(), "kube"), // kubectl's own would be below the user's home
 		"PULUMI_HOME=" + work.home(),
+		// Of the Helm in Pulumi's Kubernetes plugin.
+		"HELM_CACHE_HOME=" + filepath.Join(work.home(), "helm", "cache"),
+		"HELM_CONFIG_HOME=" + filepath.Join(work.home(), "helm", "config"),
+		"HELM_DATA_HOME=" + filepath.Join(work.home(), "helm", "data"),
 		"PULUMI_BACKEND_URL=file://" + work.backend(),
 		"PULUMI_CONFIG_PASSPHRASE_FILE=" + work.passphrase(),
 		"PULUMI_AUTOMATION_API=true",

@@ -22,17 +22,31 @@ type entry struct {
 
 // ask sends one request through the Ingress and decodes the answer into result, if that is not nil.
 func ask(method, path string, body, result any, headers ...string) (status int, err error) {
+	status, text, err := send(method, path, body, headers...)
+	if err != nil {
+		return 0, err
+	}
+	if result != nil && status < 300 {
+		if err := json.Unmarshal(text, result); err != nil {
+			return status, fmt.Errorf("%s %s: %w: %s", method, path, err, text)
+		}
+	}
+	return status, nil
+}
+
+// send is ask for whoever wants the answer's text.
+func send(method, path string, body any, headers ...string) (status int, answer []byte, err error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		content = bytes.NewReader(text)
 	}
 	request, err := http.NewRequest(method, world.outputs.URL+path, content)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -42,19 +56,11 @@ func ask(method, path string, body, result any, headers ...string) (status int, 
 	}
 	response, err := world.client.Do(request)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	if result != nil && response.StatusCode < 300 {
-		if err := json.Unmarshal(text, result); err != nil {
-			return response.StatusCode, fmt.Errorf("%s %s: %w: %s", method, path, err, text)
-		}
-	}
-	return response.StatusCode, nil
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
 }
 
 // mustAsk sends a request that has to be answered with a status.

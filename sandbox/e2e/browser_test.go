@@ -19,10 +19,16 @@ import (
 // openBrowser starts a browser of its own, which ends with the test.
 func openBrowser(t *testing.T) context.Context {
 	t.Helper()
+	profile, err := os.MkdirTemp("", "journal-browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The browser's helpers write to it for a moment after the browser has ended.
+	t.Cleanup(func() { eventually(t, 10*time.Second, func() error { return os.RemoveAll(profile) }) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // the tests run as root
 		chromedp.DisableGPU,
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(profile),
 		chromedp.WindowSize(1280, 1080),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),

@@ -6,111 +6,29 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"slices"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/node"
 )
 
-// load is a constant number of readers and writers who take every answer as it comes: nothing is repeated.
-type load struct {
-	mu       sync.Mutex
-	requests int
-	failures []string
-	times    []time.Duration
-	last     time.Time
-	gap      time.Duration // the longest time without a good answer
-	acked    []string      // ids, over all changes
-}
-
-// startLoad runs until the test ends, and then wants every acknowledged entry back.
-func startLoad(t *testing.T) *load {
-	l := &load{last: time.Now()}
-	ctx, stop := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	run := func(every time.Duration, request func() (int, string, error)) {
-		group.Go(func() {
-			for tick := time.NewTicker(every); ctx.Err() == nil; <-tick.C {
-				start := time.Now()
-				status, id, err := request()
-				l.count(start, status, id, err)
-			}
-		})
-	}
-	for i := range 4 {
-		run(100*time.Millisecond, func() (int, string, error) {
-			var created entry
-			status, err := ask(http.MethodPost, "api/entries", map[string]string{"text": fmt.Sprintf("e2e change, writer %d", i)}, &created)
-			return status, created.ID, err
-		})
-		run(50*time.Millisecond, func() (int, string, error) {
-			status, err := ask(http.MethodGet, []string{"api/entries?limit=5", ""}[i%2], nil, nil)
-			return status, "", err
-		})
-	}
-	t.Cleanup(func() {
-		stop()
-		group.Wait()
-		all, err := list()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if missing := missingFrom(l.acked, func(id string) bool { return all[id].ID != "" }); len(missing) > 0 {
-			t.Errorf("%d of %d acknowledged entries are lost, such as %s", len(missing), len(l.acked), missing[0])
-		} else {
-			t.Logf("%d entries acknowledged, none lost", len(l.acked))
-		}
-		erase(t, l.acked)
-	})
-	return l
-}
-
-func (l *load) count(start time.Time, status int, id string, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.requests++
-	l.times = append(l.times, time.Since(start))
-	if err != nil || status >= 300 {
-		l.failures = append(l.failures, fmt.Sprintf("%s: status %d (%v)", start.Format("15:04:05.0"), status, err))
-		return
-	}
-	l.gap = max(l.gap, time.Since(l.last))
-	l.last = time.Now()
-	if id != "" {
-		l.acked = append(l.acked, id)
-	}
-}
-
-// during runs a change under the load, reports what it was like, and wants that nobody has noticed.
-func (l *load) during(t *testing.T, what string, change func()) {
-	t.Helper()
-	l.mu.Lock()
-	l.requests, l.failures, l.times, l.gap = 0, nil, nil, 0
-	l.mu.Unlock()
-	start := time.Now()
-	change()
-	took := time.Since(start)
-	time.Sleep(2 * time.Second) // what was under way comes back
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	slices.Sort(l.times)
-	at := func(share float64) time.Duration {
-		return l.times[int(share*float64(len(l.times)-1))].Round(time.Millisecond)
-	}
-	t.Logf("%s: %s; %d requests, %d failed, p50 %s, p99 %s, longest gap %s", what, took.Round(100*time.Millisecond), l.requests,
-		len(l.failures), at(0.5), at(0.99), l.gap.Round(time.Millisecond))
-	if len(l.failures) > 0 {
-		t.Errorf("%s: %d of %d requests failed: %s", what, len(l.failures), l.requests, strings.Join(l.failures[:min(5, len(l.failures))], "; "))
-	}
-	if l.requests < 20 {
-		t.Errorf("%s: %d requests show little", what, l.requests)
-	}
-}
-
-// TestChange is one test, since each change begins where the last one ended.
 func TestChange(t *testing.T) {
+	t.Run("nobody notices a change", changes)
+	t.Run("a journal that is read-only shows its entries and takes none", readOnly)
+}
+
+// changes is one test, since each change begins where the last one ended.
+func changes(t *testing.T) {
 	original := changedStack(t, func(map[string]any) {})
 	t.Cleanup(func() {
 		if _, err := upFrom(context.Background(), original); err != nil {
@@ -136,6 +54,13 @@ func TestChange(t *testing.T) {
 	l.during(t, "resources of all parts", func() {
 		change(t, original, map[string]any{"apiMemory": "72Mi", "frontendMemory": "40Mi", "redisMemory": "112Mi"})
 	})
+	for key, reference := range otherImages(t) {
+		l.during(t, "another "+key, func() { change(t, original, map[string]any{key: reference}) })
+		if running := kubectl(t, "get", "pods", "--namespace", world.outputs.Namespace, "--output", "jsonpath={..image}"); !strings.Contains(running, reference) {
+			t.Errorf("no pod runs %s:\n%s", reference, running)
+		}
+	}
+
 	first := secretName(t)
 	l.during(t, "another password", func() { change(t, original, map[string]any{"redisPasswordVersion": 2}) })
 	second := secretName(t)
@@ -149,37 +74,109 @@ func TestChange(t *testing.T) {
 	if accepted(t, first) || !accepted(t, second) {
 		t.Error("Redis accepts the password before the last one, or not the last one")
 	}
-	l.during(t, "a page of an image that does not exist", func() {
-		start := time.Now()
-		_, err := upFrom(t.Context(), with(t, original, map[string]any{
-			"frontendImage": "journal.example.com/journal-web:v9.9.9-0000000", "rolloutTimeout": 30, "redisPasswordVersion": 3,
-		}))
-		if err == nil || !strings.Contains(err.Error(), "ImagePull") {
-			t.Errorf("up says %v", err)
-		}
-		t.Logf("up failed after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
-	})
-	l.during(t, "a Redis of an image that does not exist", func() {
-		start := time.Now()
-		_, err := upFrom(t.Context(), with(t, original, map[string]any{
-			"redisImage": "journal.example.com/redis:9.9.9", "rolloutTimeout": 30, "redisPasswordVersion": 3,
-		}))
-		// The plugin may take the StatefulSet for rolled out, so it is the pod that tells.
-		t.Logf("up ended after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
-		eventually(t, time.Minute, func() error {
-			state := kubectl(t, "get", "pod", "redis-2", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.status.containerStatuses[0].state}")
-			if !strings.Contains(state, "ImagePull") {
-				return fmt.Errorf("redis-2 is %s", state)
+	noSecretInPlainText(t)
+
+	for _, broken := range []struct {
+		what   string
+		values map[string]any
+		reason string
+	}{
+		{"a page of an image that does not exist", map[string]any{"frontendImage": "journal.example.com/journal-web:v9.9.8-0000000"}, "ImagePull"},
+		{"an API that has no room to start", map[string]any{"apiMemory": "6Mi"}, "OOM"},
+		{"a Redis of an image that does not exist", map[string]any{"redisImage": "journal.example.com/redis:9.9.8", "redisPasswordVersion": 4}, "ImagePull"},
+	} {
+		l.during(t, broken.what, func() {
+			values := map[string]any{"rolloutTimeout": 30, "redisPasswordVersion": 3}
+			maps.Copy(values, broken.values)
+			start := time.Now()
+			_, err := upFrom(t.Context(), with(t, original, values))
+			if err == nil || !strings.Contains(err.Error(), broken.reason) {
+				t.Errorf("up says %v, not %s", err, broken.reason)
 			}
-			return nil
+			t.Logf("up failed after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
 		})
-	})
+	}
+	l.during(t, "a fifth password, after the fourth has reached no API", func() { change(t, original, map[string]any{"redisPasswordVersion": 5}) })
 	l.during(t, "everything as it was at first", func() {
 		if _, err := upFrom(t.Context(), original); err != nil {
 			t.Error(err)
 		}
 		rolledOut(t)
 	})
+}
+
+// readOnly has no load: its writers would be refused.
+func readOnly(t *testing.T) {
+	original := changedStack(t, func(map[string]any) {})
+	t.Cleanup(func() {
+		if _, err := upFrom(context.Background(), original); err != nil {
+			t.Error(err)
+		}
+		rolledOut(t)
+		mustAsk(t, http.StatusOK, http.MethodGet, "api/entries", nil, nil)
+	})
+	kept := write(t, unique("written before"))
+	change(t, original, map[string]any{"readOnly": true})
+	if text := settings(t); !strings.Contains(text, `"readOnly":true`) {
+		t.Errorf("the page's settings are %s", text)
+	}
+	mustAsk(t, http.StatusOK, http.MethodGet, "api/entries/"+kept.ID, nil, nil)
+	mustAsk(t, http.StatusForbidden, http.MethodPost, "api/entries", map[string]string{"text": "written after"}, nil)
+	mustAsk(t, http.StatusForbidden, http.MethodDelete, "api/entries/"+kept.ID, nil, nil)
+	ctx := openBrowser(t)
+	do(ctx, t,
+		"open the page", chromedp.Navigate(world.outputs.URL),
+		"see the entry", chromedp.WaitVisible(fmt.Sprintf(`//p[@class="text" and .=%q]`, kept.Text)),
+		"see nothing to write with", chromedp.WaitNotVisible("#new-text"),
+		"see nothing to change it with", chromedp.WaitNotVisible(`//li[contains(@class,"entry")]//button[@data-do="edit"]`),
+	)
+	picture(ctx, t, "read-only.png")
+}
+
+// otherImages gives the node a second image of each part, whose content differs, and returns their references by their keys in
+// the configuration. The kubelet collects them when the disk is full, as it does with all images that no pod has.
+func otherImages(t *testing.T) map[string]string {
+	t.Helper()
+	n, err := node.Running(world.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := images.Build(t.Context(), repository(t), world.dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := map[string]string{"apiImage": "journal-api:v9.9.9-0000000", "frontendImage": "journal-web:v9.9.9-0000000", "redisImage": "redis:9.9.9"}
+	for _, image := range built {
+		target, ok := others[image.ConfigKey]
+		if !ok {
+			continue
+		}
+		tag, err := name.NewTag("journal.example.com/" + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := tarball.ImageFromPath(image.Archive, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := content.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Config.Labels = map[string]string{"e2e": "another build"}
+		if content, err = mutate.ConfigFile(content, config); err != nil {
+			t.Fatal(err)
+		}
+		archive := filepath.Join(t.TempDir(), "image.tar")
+		if err := tarball.WriteToFile(archive, tag, content); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.ImportImage(t.Context(), archive); err != nil {
+			t.Fatal(err)
+		}
+		others[image.ConfigKey] = tag.String()
+	}
+	return others
 }
 
 // with returns a folder with a stack whose keys have these values.

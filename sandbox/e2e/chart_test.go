@@ -117,7 +117,6 @@ spec: {controller: journal.example.com/e2e}
 
 // TestIngressController installs the controller by a chart in a registry of the test's own, and takes it away again.
 func TestIngressController(t *testing.T) {
-	t.Setenv("HOME", t.TempDir()) // where Helm keeps the charts that it has fetched
 	original := changedStack(t, func(map[string]any) {})
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)

@@ -191,12 +191,7 @@ func TestPagesOfTheSameSizeHaveDifferentTimes(t *testing.T) {
 }
 
 func TestBuildMakesAllImagesOnce(t *testing.T) {
-	if testing.Short() {
-		t.Skip("downloads Debian packages: left out by -short")
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		t.Skip("needs a Debian machine: there is no apt-get")
-	}
+	needsDebian(t)
 	repo := checkout(t)
 	dir := build(t, repo).dir
 	var progress bytes.Buffer
@@ -343,6 +338,17 @@ func TestEachDebianVersionHasATagOfItsOwn(t *testing.T) {
 		if got := debianTag(version); got != want {
 			t.Errorf("%s: got %s, want %s", version, got, want)
 		}
+	}
+}
+
+// needsDebian skips a test where Debian's packages cannot be had.
+func needsDebian(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("downloads Debian packages: left out by -short")
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		t.Skip("needs a Debian machine: there is no apt-get")
 	}
 }
 

@@ -3,12 +3,14 @@ package images
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -76,7 +78,10 @@ func (b *builder) web(ctx context.Context) (recipe, error) {
 	return r, nil
 }
 
-// page returns the files of services/journal-web that git knows or would take.
+// htmlFolder is where NGINX finds the page in its image.
+const htmlFolder = "usr/share/nginx/html/"
+
+// page returns the files of services/journal-web that git knows or would take, and the assets under their hashed names too.
 func (b *builder) page() (files, error) {
 	page := files{}
 	for _, name := range b.revision.files {
@@ -84,7 +89,7 @@ func (b *builder) page() (files, error) {
 		if name == "journal-web/nginx.conf" {
 			target = "etc/nginx/nginx.conf"
 		} else if path, ok := strings.CutPrefix(name, "journal-web/html/"); ok {
-			target = "usr/share/nginx/html/" + path
+			target = htmlFolder + path
 		} else {
 			continue
 		}
@@ -94,12 +99,41 @@ func (b *builder) page() (files, error) {
 		}
 		page[target] = file{mode: 0o644, content: content, time: contentTime(content)}
 	}
-	for _, path := range []string{"etc/nginx/nginx.conf", "usr/share/nginx/html/index.html"} {
+	for _, path := range []string{"etc/nginx/nginx.conf", htmlFolder + "index.html"} {
 		if _, ok := page[path]; !ok {
 			return nil, fmt.Errorf("services/journal-web: there is no %s", filepath.Base(path))
 		}
 	}
+	page.hashAssets()
 	return page, nil
+}
+
+// reference is an attribute of the page's HTML that may name an asset: what is before the name, and the name.
+var reference = regexp.MustCompile(`((?:href|src)="/?)([^"]+)"`)
+
+// hashAssets has the HTML ask for its assets by names with a hash of their content, such as journal.0123456789.css, which a
+// browser may keep for good. They are there under their own names as well: NGINX serves these for a hash of another version.
+func (f files) hashAssets() {
+	for path, document := range f {
+		if filepath.Ext(path) != ".html" {
+			continue
+		}
+		document.content = reference.ReplaceAllFunc(document.content, func(attribute []byte) []byte {
+			parts := reference.FindSubmatch(attribute)
+			name := string(parts[2])
+			asset, ok := f[htmlFolder+name]
+			extension := filepath.Ext(name)
+			if !ok || extension == ".html" {
+				return attribute
+			}
+			hash := sha256.Sum256(asset.content)
+			hashed := fmt.Sprintf("%s.%x%s", strings.TrimSuffix(name, extension), hash[:5], extension)
+			f[htmlFolder+hashed] = asset
+			return fmt.Appendf(nil, `%s%s"`, parts[1], hashed)
+		})
+		document.time = contentTime(document.content)
+		f[path] = document
+	}
 }
 
 // redis is Redis with a shell and the few commands that a start script and a probe need.

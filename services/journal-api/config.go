@@ -50,7 +50,7 @@ func loadConfig(getenv func(string) string) (config, error) {
 		listenAddress:     address("JOURNAL_LISTEN_ADDRESS", ":8080"),
 		redisWriteAddress: address("JOURNAL_REDIS_WRITE_ADDRESS", ""),
 		redisPasswordFile: text("JOURNAL_REDIS_PASSWORD_FILE", ""),
-		patience:          duration("JOURNAL_REDIS_PATIENCE", 10*time.Second, 100*time.Millisecond),
+		patience:          duration("JOURNAL_REDIS_PATIENCE", 20*time.Second, 100*time.Millisecond),
 		shutdownDelay:     duration("JOURNAL_SHUTDOWN_DELAY", 5*time.Second, 0),
 	}
 	c.redisReadAddress = c.redisWriteAddress

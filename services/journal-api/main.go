@@ -8,7 +8,7 @@
 //	JOURNAL_REDIS_WRITE_ADDRESS  host:port of the primary; required
 //	JOURNAL_REDIS_READ_ADDRESS   host:port to read from; default: the write address
 //	JOURNAL_REDIS_PASSWORD_FILE  file with the password, read for every new connection; required
-//	JOURNAL_REDIS_PATIENCE       how long a request waits out a Redis that is away; default 10s
+//	JOURNAL_REDIS_PATIENCE       how long a request waits out a Redis that is away; default 20s
 //	JOURNAL_LISTEN_ADDRESS       default :8080
 //	JOURNAL_LOG_LEVEL            debug, info, warn or error; default info
 //	JOURNAL_READ_ONLY            true refuses every change of an entry; default false

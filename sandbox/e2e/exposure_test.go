@@ -1,0 +1,255 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/journal/sandbox/node"
+)
+
+func TestExposure(t *testing.T) {
+	t.Run("all ways in give the same answers", waysIn)
+	t.Run("nobody notices that the way in is another one", switchOfExposure)
+}
+
+// waysIn is one test, since each way in takes the place of the one before.
+func waysIn(t *testing.T) {
+	n, err := node.Running(world.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	original := changedStack(t, func(map[string]any) {})
+	t.Cleanup(func() {
+		if _, err := upFrom(context.Background(), original); err != nil {
+			t.Error(err)
+		}
+		rolledOut(t)
+	})
+	made := tlsSecret(t)
+	var want map[string]string // what the first way in answers
+	for _, c := range []struct {
+		what   string
+		values map[string]any
+	}{
+		{"an Ingress", nil},
+		{"a Gateway", map[string]any{"exposureKind": "gateway"}},
+		{"a Gateway with a certificate from a Secret", map[string]any{"exposureKind": "gateway", "exposureTlsSecret": made}},
+		{"a Gateway with a self-signed certificate", map[string]any{"exposureKind": "gateway", "exposureTlsSelfSigned": 1}},
+		{"an Ingress with a self-signed certificate", map[string]any{"exposureTlsSelfSigned": 1}},
+		{"an Ingress with a certificate from a Secret", map[string]any{"exposureTlsSecret": made}},
+	} {
+		values := maps.Clone(c.values)
+		secret, _ := values["exposureTlsSecret"].(string)
+		if secret != "" || values["exposureTlsSelfSigned"] != nil {
+			values["exposurePort"] = n.HTTPSPort()
+		}
+		start := time.Now()
+		result, err := upFrom(t.Context(), with(t, original, values))
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		t.Logf("%s: up in %s", c.what, time.Since(start).Round(100*time.Millisecond))
+		address, _ := result.Outputs["url"].(string)
+		page, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var trusted *x509.CertPool
+		if page.Scheme == "https" {
+			if secret == "" {
+				secret = strings.TrimSpace(kubectl(t, "get", "secrets", "--namespace", world.outputs.Namespace, "--selector", "app=exposure",
+					"--field-selector", "type=kubernetes.io/tls", "--output", "jsonpath={.items[*].metadata.name}"))
+			}
+			trusted = certificateOf(t, secret)
+		}
+		// The controller takes a moment to see new routes and certificates.
+		eventually(t, 20*time.Second, func() error {
+			if status, _, err := visit(n, trusted, http.MethodGet, address, "", nil); err != nil || status != http.StatusOK {
+				return fmt.Errorf("%s: status %d (%w)", c.what, status, err)
+			}
+			return nil
+		})
+		got := answers(t, n, trusted, address)
+		if want == nil {
+			want = got
+		}
+		for request, answer := range want {
+			if got[request] != answer {
+				t.Errorf("%s: %s is answered\n%s\nand by the first way in\n%s", c.what, request, got[request], answer)
+			}
+		}
+		if page.Scheme != "https" {
+			continue
+		}
+		if _, header, _ := visit(n, trusted, http.MethodGet, address, "", nil); header.Get("Strict-Transport-Security") == "" {
+			t.Errorf("%s: the page does not ask for HTTPS for good: %v", c.what, header)
+		}
+		plain := fmt.Sprintf("http://%s:%d/some/page?a=b", page.Hostname(), n.HTTPPort())
+		status, header, err := visit(n, nil, http.MethodGet, plain, "", nil)
+		if status != http.StatusMovedPermanently && status != http.StatusPermanentRedirect || header.Get("Location") != address+"some/page?a=b" {
+			t.Errorf("%s: %s is answered with %d (%v) and leads to %q", c.what, plain, status, err, header.Get("Location"))
+		}
+		if status, _, err := visit(n, x509.NewCertPool(), http.MethodGet, address, "", nil); err == nil {
+			t.Errorf("%s: who does not trust the certificate is answered with %d", c.what, status)
+		}
+	}
+}
+
+func switchOfExposure(t *testing.T) {
+	original := changedStack(t, func(map[string]any) {})
+	t.Cleanup(func() {
+		if _, err := upFrom(context.Background(), original); err != nil {
+			t.Error(err)
+		}
+	})
+	l := startLoad(t)
+	l.during(t, "from an Ingress to a Gateway", func() { change(t, original, map[string]any{"exposureKind": "gateway"}) })
+	if left := kubectl(t, "get", "ingresses", "--namespace", world.outputs.Namespace, "--output", "name"); left != "" {
+		t.Errorf("there is still %s", left)
+	}
+	l.during(t, "from a Gateway to an Ingress", func() { change(t, original, nil) })
+	if left := kubectl(t, "get", "gateways,httproutes", "--namespace", world.outputs.Namespace, "--output", "name"); left != "" {
+		t.Errorf("there is still %s", left)
+	}
+}
+
+// answers are what requests of all kinds are answered with: status, headers and content, without what differs each time.
+func answers(t *testing.T, n *node.Node, trusted *x509.CertPool, address string) map[string]string {
+	t.Helper()
+	answers := map[string]string{}
+	for _, request := range []struct{ method, path, body string }{
+		{http.MethodGet, "", ""},
+		{http.MethodGet, "journal.css", ""},
+		{http.MethodGet, "nothing", ""},
+		{http.MethodGet, "api/nothing", ""},
+		{http.MethodGet, "apiary", ""},
+		{http.MethodGet, "api/entries?limit=0", ""},
+		{http.MethodPost, "api/entries", "{"},
+		{http.MethodPost, "api/entries", `{"text": "` + strings.Repeat("x", 200_000) + `"}`},
+		{http.MethodPost, "", "x"},
+		{http.MethodDelete, "api/entries/none", ""},
+	} {
+		var body bytes.Buffer
+		status, header, err := visit(n, trusted, request.method, address+request.path, request.body, &body)
+		if err != nil {
+			t.Fatalf("%s /%s: %v", request.method, request.path, err)
+		}
+		for _, name := range []string{"Date", "Strict-Transport-Security", "X-Request-Id"} {
+			header.Del(name)
+		}
+		if header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s /%s lets browsers guess the type of the content: %v", request.method, request.path, header)
+		}
+		key := fmt.Sprintf("%s /%s with %d bytes", request.method, request.path, len(request.body))
+		answers[key] = fmt.Sprint(status, header, body.String())
+	}
+	if wanted := "413"; !strings.HasPrefix(answers["POST /api/entries with 200012 bytes"], wanted) {
+		t.Errorf("a body that is too large is answered %s", answers["POST /api/entries with 200012 bytes"])
+	}
+	other := strings.Replace(address, "journal.localhost", "other.localhost", 1)
+	if status, _, err := visit(n, trusted, http.MethodGet, other, "", nil); err == nil && status != http.StatusNotFound {
+		t.Errorf("another host is answered with %d", status)
+	}
+	return answers
+}
+
+// visit sends one request to the node, whatever the machine's resolver knows, and follows no redirect.
+func visit(n *node.Node, trusted *x509.CertPool, method, address, body string, answer io.Writer) (int, http.Header, error) {
+	client := http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+			DialContext: func(ctx context.Context, network, target string) (net.Conn, error) {
+				_, port, err := net.SplitHostPort(target)
+				if err != nil {
+					return nil, err
+				}
+				return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			},
+		},
+	}
+	request, err := http.NewRequest(method, address, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if answer == nil {
+		answer = io.Discard
+	}
+	_, err = io.Copy(answer, response.Body)
+	return response.StatusCode, response.Header, err
+}
+
+// tlsSecret makes a Secret with a certificate for the host, which is deleted with the test, and returns its name.
+func tlsSecret(t *testing.T) string {
+	t.Helper()
+	const secret = "e2e-tls"
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"journal.localhost"}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]string{"name": secret, "namespace": world.outputs.Namespace},
+		"stringData": map[string]string{
+			"tls.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
+			"tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectlApply(t, string(manifest))
+	return secret
+}
+
+// certificateOf is the certificate of a Secret as the only one that is trusted.
+func certificateOf(t *testing.T, secret string) *x509.CertPool {
+	t.Helper()
+	encoded := kubectl(t, "get", "secret", secret, "--namespace", world.outputs.Namespace, "--output", `jsonpath={.data.tls\.crt}`)
+	certificate, err := base64.StdEncoding.DecodeString(encoded)
+	pool := x509.NewCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(certificate) {
+		t.Fatalf("Secret %s holds no certificate: %q (%v)", secret, certificate, err)
+	}
+	return pool
+}

@@ -1,0 +1,94 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// noSecretInPlainText looks for the real values of all passwords that Redis has, and their encoding in base64, wherever
+// something of them could have been written down. What processes and volumes hold is looked at by the journal's own tests.
+func noSecretInPlainText(t *testing.T) {
+	t.Helper()
+	var list struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Data     map[string][]byte
+		}
+	}
+	if err := json.Unmarshal([]byte(kubectl(t, "get", "secrets", "--namespace", world.outputs.Namespace, "--selector", "app=redis", "--output", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) < 3 {
+		t.Fatalf("there are %d passwords, not the three that are kept", len(list.Items))
+	}
+
+	_, progress := mustSandbox(t, "up", "--stack", stack)
+	outputs, _ := mustSandbox(t, "outputs", "--stack", stack)
+	places := map[string]string{
+		"what up prints":        progress,
+		"outputs of the stack":  outputs,
+		"state of the stack":    everything(t, world.dir.Path("state", "pulumi")),
+		"etcd":                  everything(t, world.dir.Path("state", "node", "var", "lib", "etcd")),
+		"logs of the cluster":   everything(t, world.dir.Path("state", "node", "var", "log")),
+		"objects and events":    kubectl(t, "get", strings.Join(kinds(t), ","), "--all-namespaces", "--show-managed-fields", "--output", "json"),
+		"what describe tells":   kubectl(t, "describe", "pods,secrets,statefulsets,deployments", "--namespace", world.outputs.Namespace),
+		"logs of the container": "",
+	}
+	for _, pod := range pods(t, "") {
+		places["logs of the container"] += kubectl(t, "logs", pod.Metadata.Name, "--namespace", world.outputs.Namespace, "--all-containers")
+	}
+	// What has to be there, so that an empty place is not taken for a clean one.
+	control := map[string]string{
+		"what up prints": "stack", "outputs of the stack": "redisWriteAddress", "state of the stack": list.Items[0].Metadata.Name,
+		"etcd": list.Items[0].Metadata.Name, "logs of the cluster": "journal", "objects and events": `"Event"`,
+		"what describe tells": list.Items[0].Metadata.Name, "logs of the container": `"msg"`,
+	}
+	for place, text := range places {
+		if !strings.Contains(text, control[place]) {
+			t.Errorf("%s: there is no %q in %d bytes: the test looks at the wrong place", place, control[place], len(text))
+		}
+		for _, secret := range list.Items {
+			password := secret.Data["password"]
+			if len(password) < 16 {
+				t.Fatalf("the password of %s has %d bytes", secret.Metadata.Name, len(password))
+			}
+			if strings.Contains(text, string(password)) || strings.Contains(text, base64.StdEncoding.EncodeToString(password)) {
+				t.Errorf("%s: the password of %s is there", place, secret.Metadata.Name)
+			}
+		}
+	}
+}
+
+// everything is the content of all files below a folder.
+func everything(t *testing.T, root string) string {
+	t.Helper()
+	var all bytes.Buffer
+	_ = filepath.WalkDir(root, func(path string, item os.DirEntry, err error) error {
+		if err != nil || !item.Type().IsRegular() {
+			return nil // files come and go
+		}
+		content, _ := os.ReadFile(path)
+		all.Write(content)
+		return nil
+	})
+	return all.String()
+}
+
+// kinds are all kinds of objects that can be listed, without Secrets.
+func kinds(t *testing.T) []string {
+	t.Helper()
+	var kinds []string
+	for _, kind := range strings.Fields(kubectl(t, "api-resources", "--verbs=list", "--output", "name")) {
+		if kind != "secrets" {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
