@@ -4,7 +4,6 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/journal/components/kube"
 	"example.com/journal/internal/graph"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -132,7 +131,7 @@ func TestTheObjectsOfTheChartBelongToTheStacksFieldManager(t *testing.T) {
 	})
 	require.NotNil(t, owned)
 	assert.Equal(t, pulumi.Map{"kind": pulumi.String("Service"), "metadata": pulumi.Map{
-		"name": pulumi.String("traefik"), "annotations": pulumi.Map{"a": pulumi.String("b"), kube.FieldManagerAnnotation: pulumi.String("pulumi-journal-test")},
+		"name": pulumi.String("traefik"), "annotations": pulumi.Map{"a": pulumi.String("b"), fieldManagerAnnotation: pulumi.String("pulumi-journal-test")},
 	}}, owned.Props)
 	assert.True(t, owned.Opts.RetainOnDelete, "what others have decided stays")
 	assert.Len(t, object["metadata"].(pulumi.Map)["annotations"], 1, "what the caller has is not changed")

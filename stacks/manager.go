@@ -7,10 +7,13 @@ import (
 	"reflect"
 	"strings"
 
-	"example.com/journal/components/kube"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
+
+// fieldManagerAnnotation tells Pulumi's Kubernetes plugin as whom it owns an object's fields in server-side apply:
+// https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
+const fieldManagerAnnotation = "pulumi.com/patchFieldManager"
 
 // FieldManager returns the field manager that owns the objects of a stack.
 func FieldManager(project, stack string) string { return fmt.Sprintf("pulumi-%s-%s", project, stack) }
@@ -24,7 +27,7 @@ func FieldManager(project, stack string) string { return fmt.Sprintf("pulumi-%s-
 func ownFields(ctx *pulumi.Context) error {
 	manager := FieldManager(ctx.Project(), ctx.Stack())
 	return ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
-		// A patch is of an object that is another resource's, and names a field manager of its own.
+		// A patch is of an object that is another resource's, and has a field manager of its own.
 		if !strings.HasPrefix(args.Type, "kubernetes:") || strings.HasSuffix(args.Type, "Patch") {
 			return nil
 		}
@@ -39,7 +42,7 @@ func ownFields(ctx *pulumi.Context) error {
 		metadata, _ := field.Interface().(metav1.ObjectMetaArgs)
 		annotations, _ := metadata.Annotations.(pulumi.StringMap)
 		annotations = clone(annotations)
-		annotations[kube.FieldManagerAnnotation] = pulumi.String(manager)
+		annotations[fieldManagerAnnotation] = pulumi.String(manager)
 		metadata.Annotations = annotations
 		field.Set(reflect.ValueOf(metadata))
 		return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: args.Opts}
@@ -62,7 +65,7 @@ func ownedBy(manager string, object pulumi.Map) pulumi.Map {
 	metadata, _ := object["metadata"].(pulumi.Map)
 	annotations, _ := metadata["annotations"].(pulumi.Map)
 	object, metadata, annotations = clone(object), clone(metadata), clone(annotations)
-	annotations[kube.FieldManagerAnnotation] = pulumi.String(manager)
+	annotations[fieldManagerAnnotation] = pulumi.String(manager)
 	metadata["annotations"] = annotations
 	object["metadata"] = metadata
 	return object

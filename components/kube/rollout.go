@@ -28,10 +28,6 @@ func RollingUpdate() appsv1.DeploymentStrategyArgs {
 	}
 }
 
-// FieldManagerAnnotation tells Pulumi's Kubernetes plugin as whom it owns an object's fields in server-side apply:
-// https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/
-const FieldManagerAnnotation = "pulumi.com/patchFieldManager"
-
 // generationAnnotation is the generation of a workload whose rollout was waited for.
 const generationAnnotation = "journal.example.com/rolled-out-generation"
 
@@ -40,7 +36,7 @@ const generationAnnotation = "journal.example.com/rolled-out-generation"
 //
 // The engine's wait for the StatefulSet itself is not enough: it begins with the status that is there, and before the
 // controller has seen an update, that is the status of the revision before, all of whose pods are ready. So the generation of
-// each update is noted at the StatefulSet by a second field manager, and the engine waits again for the object it has changed.
+// each update is noted at the StatefulSet, and the engine waits again for the object that it has changed.
 func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, seconds int, parent pulumi.Resource) (pulumi.Resource, error) {
 	generation := set.Metadata.Generation().ApplyT(func(generation *int) string {
 		if generation == nil {
@@ -53,8 +49,10 @@ func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, sec
 			Name:      set.Metadata.Name(),
 			Namespace: set.Metadata.Namespace(),
 			Annotations: pulumi.StringMap{
-				generationAnnotation:   generation,
-				FieldManagerAnnotation: pulumi.String(fmt.Sprintf("pulumi-%s-%s-rollout", ctx.Project(), ctx.Stack())),
+				generationAnnotation: generation,
+				// A patch has a field manager of its own, with a name that only the state knows. When that was lost, the next
+				// one takes the annotation over.
+				"pulumi.com/patchForce": pulumi.String("true"),
 			},
 		},
 	}, pulumi.Parent(parent), pulumi.DependsOn([]pulumi.Resource{set}), pulumi.DeletedWith(set), Rollout(seconds))
