@@ -166,7 +166,7 @@ func TestTheOutputsSayWhereEverythingIs(t *testing.T) {
 		"namespace":         "journal",
 		"redisWriteAddress": "redis-0.redis.journal.svc:6379",
 		"redisReadAddress":  "redis-read.journal.svc:6379",
-		"secretNames":       []string{"redis-password-d3bb6ffe77"},
+		"secretNames":       []string{"redis-password-8457939160"},
 	}, outputs)
 }
 

@@ -18,10 +18,12 @@ const (
 	deployment  = "kubernetes:apps/v1:Deployment"
 	service     = "kubernetes:core/v1:Service"
 	secret      = "kubernetes:core/v1:Secret"
-	policy      = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-	budget      = "kubernetes:policy/v1:PodDisruptionBudget"
-	account     = "kubernetes:core/v1:ServiceAccount"
-	ingress     = "kubernetes:networking.k8s.io/v1:Ingress"
+
+	randomPassword = "random:index/randomPassword:RandomPassword"
+	policy         = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+	budget         = "kubernetes:policy/v1:PodDisruptionBudget"
+	account        = "kubernetes:core/v1:ServiceAccount"
+	ingress        = "kubernetes:networking.k8s.io/v1:Ingress"
 )
 
 const (
@@ -150,7 +152,7 @@ func TestPodZeroOfRedisIsThePrimary(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"write":  "cache-0.cache.team-a.svc:6379",
 		"read":   "cache-read.team-a.svc:6379",
-		"secret": "cache-password-d3bb6ffe77",
+		"secret": "cache-password-8457939160",
 	}, g.Outputs())
 
 	set := find(t, g, statefulSet, "cache")
@@ -189,17 +191,20 @@ func environment(t *testing.T, r graph.Resource) map[string]any {
 func TestThePasswordIsASecretFileAndNothingElse(t *testing.T) {
 	g := declare(t, args())
 	found := find(t, g, secret, "journal-redis-1")
-	assert.Equal(t, "the-generated-password", found.Field("stringData.password"))
+	password, _ := found.Field("stringData.password").(string)
+	require.Len(t, password, 32)
 	assert.True(t, found.IsSecret("stringData.password"), "the password is in the state in the clear")
 	for _, r := range g.All() {
 		if r.Type == secret {
 			continue
 		}
-		assert.NotContains(t, fmt.Sprint(r.Inputs), "the-generated-password", "%s %s", r.Type, r.Name)
+		for _, hidden := range []string{password, "the-generated-password"} { // and what it comes from
+			assert.NotContains(t, fmt.Sprint(r.Inputs), hidden, "%s %s", r.Type, r.Name)
+		}
 	}
 	manifests, err := g.Manifests()
 	require.NoError(t, err)
-	assert.NotContains(t, manifests, "the-generated-password")
+	assert.NotContains(t, manifests, password)
 
 	for _, workload := range []graph.Resource{find(t, g, statefulSet, "journal-redis"), find(t, g, deployment, "journal-api")} {
 		volumes, _ := workload.Field("spec.template.spec.volumes").([]any)
@@ -334,16 +339,16 @@ func TestEveryChildBelongsToItsComponent(t *testing.T) {
 		parents[r.Type+" "+r.Name] = r.ParentName()
 	}
 	for child, parent := range map[string]string{
-		"journal:components:Journal journal":                         "the stack",
-		"journal:components:Redis journal-redis":                     "journal:components:Journal journal",
-		"journal:components:API journal-api":                         "journal:components:Journal journal",
-		"journal:components:Frontend journal-frontend":               "journal:components:Journal journal",
-		"journal:components:Exposure journal-exposure":               "journal:components:Journal journal",
-		statefulSet + " journal-redis":                               "journal:components:Redis journal-redis",
-		"random:index/randomPassword:RandomPassword journal-redis-1": "journal:components:Redis journal-redis",
-		deployment + " journal-api":                                  "journal:components:API journal-api",
-		deployment + " journal-frontend":                             "journal:components:Frontend journal-frontend",
-		ingress + " journal-exposure":                                "journal:components:Exposure journal-exposure",
+		"journal:components:Journal journal":           "the stack",
+		"journal:components:Redis journal-redis":       "journal:components:Journal journal",
+		"journal:components:API journal-api":           "journal:components:Journal journal",
+		"journal:components:Frontend journal-frontend": "journal:components:Journal journal",
+		"journal:components:Exposure journal-exposure": "journal:components:Journal journal",
+		statefulSet + " journal-redis":                 "journal:components:Redis journal-redis",
+		randomPassword + " journal-redis":              "the stack", // as the one target of a first update
+		deployment + " journal-api":                    "journal:components:API journal-api",
+		deployment + " journal-frontend":               "journal:components:Frontend journal-frontend",
+		ingress + " journal-exposure":                  "journal:components:Exposure journal-exposure",
 	} {
 		assert.Equal(t, parent, parents[child], child)
 	}
@@ -495,8 +500,15 @@ func TestRedisAcceptsTheCurrentPasswordAndTheOneBefore(t *testing.T) {
 		})
 		require.NoError(t, err)
 		assert.Len(t, g.OfType(secret), len(c.kept))
-		assert.Len(t, g.OfType("random:index/randomPassword:RandomPassword"), len(c.kept))
-		assert.Equal(t, []string{fmt.Sprintf("journal-redis-%d", c.kept[0])}, a.Passwords("journal"))
+		assert.Len(t, g.OfType(randomPassword), 1, "what all passwords come from")
+		taken := map[any]bool{}
+		for _, r := range g.OfType(secret) {
+			password := r.Field("stringData.password")
+			assert.Len(t, password, 32)
+			assert.False(t, taken[password], "two numbers have one password")
+			assert.True(t, r.IsSecret("stringData.password"))
+			taken[password] = true
+		}
 		files, _ := find(t, g, statefulSet, "journal-redis").Field("spec.template.spec.volumes[1].projected.sources").([]any)
 		assert.Len(t, files, min(2, len(c.kept)), "passwords that Redis accepts with %v after %v", c.current, c.history)
 	}

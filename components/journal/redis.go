@@ -2,7 +2,10 @@ package journal
 
 import (
 	"cmp"
+	"crypto/hkdf"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"strconv"
 
@@ -292,36 +295,30 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	return nil
 }
 
-// Passwords returns the names that the passwords of a journal of this name have in the program. They cannot be made again
-// from the program, so whoever runs it without writing down each step makes them first.
-func (args *Args) Passwords(name string) []string {
-	a := args.withDefaults()
-	return []string{passwordName(name+redisSuffix, cmp.Or(a.Redis.PasswordVersion, 1))}
-}
-
-// passwordName is what a password is called in the program.
-func passwordName(redis string, number int) string { return fmt.Sprintf("%s-%d", redis, number) }
-
 // passwords declares the passwords that are kept, each in a Secret of its own that never changes, the current one first.
+//
+// They all come from one random secret, by HKDF (RFC 5869) with the number: so a rotation makes nothing that only the state
+// knows, and none of them tells anything of another. The secret is no child of Redis, so that it can be the one target of an
+// update that makes it first: a target's children are not left alone.
 func (r *Redis) passwords(ctx *pulumi.Context, name string, a RedisArgs) ([]*corev1.Secret, error) {
+	source, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{Length: pulumi.Int(64), Special: pulumi.Bool(false)})
+	if err != nil {
+		return nil, err
+	}
 	r.Passwords = passwords(a.PasswordVersion, a.PasswordHistory, a.Versions)
 	var secrets []*corev1.Secret
 	for _, number := range r.Passwords {
-		password, err := random.NewRandomPassword(ctx, passwordName(name, number), &random.RandomPasswordArgs{
-			Length:  pulumi.Int(32),
-			Special: pulumi.Bool(false), // it is part of a configuration file and of a command line of Redis's protocol
-		}, pulumi.Parent(r))
-		if err != nil {
-			return nil, err
-		}
+		password := pulumix.Cast[pulumi.StringOutput](pulumix.ApplyErr(source.Result, func(source string) (string, error) {
+			return derivePassword(source, number)
+		}))
 		meta := r.part.Meta(a.Namespace)
-		// 32 random characters cannot be guessed from a few digits of their hash.
-		meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(pulumi.Unsecret(password.Result).(pulumi.StringOutput), func(password string) string {
+		// 192 random bits cannot be guessed from a few digits of their hash.
+		meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(pulumi.Unsecret(password).(pulumi.StringOutput), func(password string) string {
 			return kube.ContentName(r.part.App+"-password", map[string]string{passwordKey: password})
 		}))
-		secret, err := corev1.NewSecret(ctx, passwordName(name, number), &corev1.SecretArgs{
+		secret, err := corev1.NewSecret(ctx, fmt.Sprintf("%s-%d", name, number), &corev1.SecretArgs{
 			Metadata:   meta,
-			StringData: pulumi.StringMap{passwordKey: password.Result},
+			StringData: pulumi.StringMap{passwordKey: password},
 			Immutable:  pulumi.Bool(true),
 		}, pulumi.Parent(r))
 		if err != nil {
@@ -330,6 +327,12 @@ func (r *Redis) passwords(ctx *pulumi.Context, name string, a RedisArgs) ([]*cor
 		secrets = append(secrets, secret)
 	}
 	return secrets, nil
+}
+
+// derivePassword returns the password of a number: 32 characters that mean nothing to a shell or to Redis's configuration.
+func derivePassword(source string, number int) (string, error) {
+	bits, err := hkdf.Key(sha256.New, []byte(source), nil, fmt.Sprintf("journal redis password %d", number), 24)
+	return base64.RawURLEncoding.EncodeToString(bits), err
 }
 
 // services declares the headless Service, which names each pod, and the Service over all replicas in sync.

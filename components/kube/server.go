@@ -22,6 +22,9 @@ const (
 	// endpointsDelay is how long, in seconds, a pod goes on serving after it was told to stop: the time until every
 	// proxy and Ingress controller has learned that it is no endpoint any more.
 	endpointsDelay = 5
+	// minReadySeconds is how long, in seconds, a new pod has to stay ready before it counts and an old one goes: one that
+	// ends with its first requests takes nobody's place.
+	minReadySeconds = 5
 	// terminationGracePeriod is how long, in seconds, open requests then have to end.
 	terminationGracePeriod = 30
 )
@@ -104,6 +107,7 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		Metadata: args.Part.WorkloadMeta(args.Namespace),
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas:                pulumi.Int(args.Replicas),
+			MinReadySeconds:         pulumi.Int(minReadySeconds),
 			ProgressDeadlineSeconds: pulumi.Int(timeout),
 			Selector:                metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
 			Strategy:                RollingUpdate(),

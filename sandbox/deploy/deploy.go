@@ -51,10 +51,9 @@ type Config struct {
 
 // Stack is a stack of the repository on one cluster.
 type Stack struct {
-	config    Config
-	work      workFolder
-	engine    engine
-	passwords []string // the names, in the program, of the passwords that the stack declares
+	config Config
+	work   workFolder
+	engine engine
 }
 
 // Result is what an operation did, or what a preview would do.
@@ -67,8 +66,7 @@ type Result struct {
 
 // Open checks the configuration of a stack, so that all of its faults are reported at once and before anything starts.
 func Open(config Config) (*Stack, error) {
-	decided, err := stacks.Read(config.Repo, config.Stack)
-	if err != nil {
+	if _, err := stacks.Read(config.Repo, config.Stack); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %q is refused, nothing was changed:\n%w", config.Stack, err)
 	}
 	if config.Progress == nil {
@@ -78,20 +76,18 @@ func Open(config Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stack{
-		config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig), passwords: decided.Journal.Passwords(stacks.JournalName),
-	}, nil
+	return &Stack{config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig)}, nil
 }
 
 // Up makes the cluster what the stack declares. It finishes what a run that was killed has begun.
 //
 // The engine writes the whole state after every step, so the time would grow with the square of the stack's size. Up has it
 // written once, at the end. What a killed run loses with that is found again: names and field manager of every object are
-// known beforehand, so the next run applies the same objects. What cannot be found again is a password; so those are
-// made first, in an update of their own that writes down each step.
+// known beforehand, so the next run applies the same objects. What cannot be found again is the secret that the passwords
+// come from; so it is made first, in an update of its own that writes down each step.
 func (s *Stack) Up(ctx context.Context) (Result, error) {
 	return s.update(ctx, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
-		if err := s.makePasswords(ctx, stack, log); err != nil {
+		if err := s.makePassword(ctx, stack, log); err != nil {
 			return nil, err
 		}
 		unfinished, err := s.work.begin()
@@ -117,27 +113,17 @@ func (s *Stack) Up(ctx context.Context) (Result, error) {
 	})
 }
 
-// makePasswords makes the passwords that the stack declares and its state does not have.
-func (s *Stack) makePasswords(ctx context.Context, stack auto.Stack, log *progress) error {
+// makePassword makes the secret that all passwords come from, unless the state has it.
+func (s *Stack) makePassword(ctx context.Context, stack auto.Stack, log *progress) error {
 	checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
 	if err != nil {
 		return err
 	}
-	var targets []string
-	for _, name := range s.passwords {
-		if !slices.ContainsFunc(checkpoint.Resources, func(r apitype.ResourceV3) bool {
-			return r.Type == passwordType && r.URN.Name() == name
-		}) {
-			targets = append(targets, "**"+passwordType+"::"+name)
-		}
-	}
-	if len(targets) == 0 {
+	if slices.ContainsFunc(checkpoint.Resources, func(r apitype.ResourceV3) bool { return r.Type == passwordType }) {
 		return nil
 	}
-	// The components that they belong to.
-	targets = append(targets, "**journal:components:Journal::*", "**journal:components:Redis::*")
-	_, err = stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Target(targets),
-		optup.EventStreams(log.follow()))
+	_, err = stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(),
+		optup.Target([]string{"**:RandomPassword::*"}), optup.EventStreams(log.follow()))
 	return err
 }
 

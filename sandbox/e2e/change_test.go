@@ -36,10 +36,15 @@ func changes(t *testing.T) {
 		}
 		rolledOut(t)
 	})
+	values := map[string]any{}
+	set := func(key string, value any) {
+		values[key] = value
+		change(t, original, values)
+	}
 	l := startLoad(t)
 	l.during(t, "nothing", func() { time.Sleep(5 * time.Second) })
 
-	l.during(t, "configuration of the page", func() { change(t, original, map[string]any{"pageTitle": "Changed"}) })
+	l.during(t, "configuration of the page", func() { set("pageTitle", "Changed") })
 	if text := settings(t); !strings.Contains(text, `"title":"Changed"`) {
 		t.Errorf("the page's settings are %s", text)
 	}
@@ -50,19 +55,20 @@ func changes(t *testing.T) {
 	if text := settings(t); strings.Contains(text, "Changed") {
 		t.Errorf("the page's settings are still %s", text)
 	}
-	l.during(t, "configuration of the API", func() { change(t, original, map[string]any{"apiLogLevel": "warn", "pageTitle": "Changed"}) })
-	l.during(t, "resources of all parts", func() {
-		change(t, original, map[string]any{"apiMemory": "72Mi", "frontendMemory": "40Mi", "redisMemory": "112Mi"})
-	})
-	for key, reference := range otherImages(t) {
-		l.during(t, "another "+key, func() { change(t, original, map[string]any{key: reference}) })
+	l.during(t, "configuration of the API, and the page's again", func() { set("apiLogLevel", "warn") })
+	for key, value := range map[string]string{"apiMemory": "72Mi", "frontendMemory": "40Mi", "redisMemory": "112Mi"} {
+		l.during(t, key, func() { set(key, value) })
+	}
+	others := otherImages(t)
+	for key, reference := range others {
+		l.during(t, "another "+key, func() { set(key, reference) })
 		if running := kubectl(t, "get", "pods", "--namespace", world.outputs.Namespace, "--output", "jsonpath={..image}"); !strings.Contains(running, reference) {
 			t.Errorf("no pod runs %s:\n%s", reference, running)
 		}
 	}
 
 	first := secretName(t)
-	l.during(t, "another password", func() { change(t, original, map[string]any{"redisPasswordVersion": 2}) })
+	l.during(t, "another password", func() { set("redisPasswordVersion", 2) })
 	second := secretName(t)
 	if second == first {
 		t.Errorf("the API still has the password of %s", first)
@@ -70,11 +76,10 @@ func changes(t *testing.T) {
 	if !accepted(t, first) || !accepted(t, second) {
 		t.Error("Redis does not accept the password before and the current one")
 	}
-	l.during(t, "a third password", func() { change(t, original, map[string]any{"redisPasswordVersion": 3}) })
+	l.during(t, "a third password", func() { set("redisPasswordVersion", 3) })
 	if accepted(t, first) || !accepted(t, second) {
 		t.Error("Redis accepts the password before the last one, or not the last one")
 	}
-	noSecretInPlainText(t)
 
 	for _, broken := range []struct {
 		what   string
@@ -82,27 +87,29 @@ func changes(t *testing.T) {
 		reason string
 	}{
 		{"a page of an image that does not exist", map[string]any{"frontendImage": "journal.example.com/journal-web:v9.9.8-0000000"}, "ImagePull"},
-		{"an API that has no room to start", map[string]any{"apiMemory": "6Mi"}, "OOM"},
+		{"a page whose program ends at once", map[string]any{"frontendImage": others["apiImage"]}, "CrashLoopBackOff"},
 		{"a Redis of an image that does not exist", map[string]any{"redisImage": "journal.example.com/redis:9.9.8", "redisPasswordVersion": 4}, "ImagePull"},
 	} {
 		l.during(t, broken.what, func() {
-			values := map[string]any{"rolloutTimeout": 30, "redisPasswordVersion": 3}
-			maps.Copy(values, broken.values)
+			attempt := maps.Clone(values)
+			attempt["rolloutTimeout"] = 30
+			maps.Copy(attempt, broken.values)
 			start := time.Now()
-			_, err := upFrom(t.Context(), with(t, original, values))
+			_, err := upFrom(t.Context(), with(t, original, attempt))
 			if err == nil || !strings.Contains(err.Error(), broken.reason) {
 				t.Errorf("up says %v, not %s", err, broken.reason)
 			}
 			t.Logf("up failed after %s: %v", time.Since(start).Round(100*time.Millisecond), err)
 		})
 	}
-	l.during(t, "a fifth password, after the fourth has reached no API", func() { change(t, original, map[string]any{"redisPasswordVersion": 5}) })
+	l.during(t, "a fifth password, after the fourth has reached no API", func() { set("redisPasswordVersion", 5) })
 	l.during(t, "everything as it was at first", func() {
 		if _, err := upFrom(t.Context(), original); err != nil {
 			t.Error(err)
 		}
 		rolledOut(t)
 	})
+	noSecretInPlainText(t)
 }
 
 // readOnly has no load: its writers would be refused.

@@ -75,7 +75,7 @@ func (l *load) count(kind *requests, start time.Time, status int, answer []byte,
 	}
 	if err != nil || status >= 300 {
 		kind.failures = append(kind.failures, fmt.Sprintf("at %s after %s: status %d (%v) %s", start.Format("15:04:05.0"),
-			time.Since(start).Round(time.Millisecond), status, err, answer))
+			time.Since(start).Round(time.Millisecond), status, err, answer[:min(200, len(answer))]))
 		return
 	}
 	kind.gap = max(kind.gap, time.Since(kind.last))
