@@ -216,7 +216,7 @@ func TestThePasswordIsASecretFileAndNothingElse(t *testing.T) {
 				}
 			}
 		}
-		assert.Equal(t, []any{"redis-password-d3bb6ffe77"}, names, workload.Name)
+		assert.Equal(t, []any{"redis-password-8457939160"}, names, workload.Name)
 	}
 }
 
