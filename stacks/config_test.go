@@ -164,7 +164,7 @@ func TestTheOutputsSayWhereEverythingIs(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"url":               "http://journal.localhost:8080/",
 		"namespace":         "journal",
-		"redisWriteAddress": "redis-0.redis.journal.svc:6379",
+		"redisWriteAddress": "redis-write.journal.svc:6379",
 		"redisReadAddress":  "redis-read.journal.svc:6379",
 		"secretNames":       []string{"redis-password-8457939160"},
 	}, outputs)

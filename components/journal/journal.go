@@ -117,7 +117,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	// The parts' names in Pulumi's state begin with the journal's, so that two journals fit into one stack.
 	child := pulumi.Parent(j)
 	var err error
-	if j.Redis, err = NewRedis(ctx, name+redisSuffix, &a.Redis, child); err != nil {
+	if j.Redis, err = NewRedis(ctx, name+"-redis", &a.Redis, child); err != nil {
 		return nil, err
 	}
 	a.API.Redis = j.Redis

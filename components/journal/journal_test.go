@@ -115,7 +115,7 @@ func TestEveryObjectIsFoundByItsPartAndCarriesTheRecommendedLabels(t *testing.T)
 		assert.Equal(t, "team-a", r.Field("metadata.namespace"), r.Name)
 		parts[labels["app"].(string)]++
 	}
-	assert.Equal(t, map[string]int{"redis": 8, "api": 6, "frontend": 6, "exposure": 1}, parts)
+	assert.Equal(t, map[string]int{"redis": 9, "api": 6, "frontend": 6, "exposure": 1}, parts)
 }
 
 func TestServersUpdateWithoutLosingCapacity(t *testing.T) {
@@ -150,11 +150,14 @@ func TestPodZeroOfRedisIsThePrimary(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{
-		"write":  "cache-0.cache.team-a.svc:6379",
+		"write":  "cache-write.team-a.svc:6379",
 		"read":   "cache-read.team-a.svc:6379",
 		"secret": "cache-password-8457939160",
 	}, g.Outputs())
 
+	write := find(t, g, service, "cache-write")
+	assert.Equal(t, map[string]any{"statefulset.kubernetes.io/pod-name": "cache-0"}, write.Field("spec.selector"))
+	assert.Equal(t, true, write.Field("spec.publishNotReadyAddresses"), "replicas wait for the primary while it starts")
 	set := find(t, g, statefulSet, "cache")
 	assert.Equal(t, "cache", set.Field("metadata.name"))
 	assert.Equal(t, "cache", set.Field("spec.serviceName"))
@@ -330,7 +333,7 @@ func TestTwoOfEachPartFitIntoOneNamespace(t *testing.T) {
 		assert.False(t, names[r.Field("metadata.name")], "two Services are called %v", r.Field("metadata.name"))
 		names[r.Field("metadata.name")] = true
 	}
-	assert.Len(t, names, 8)
+	assert.Len(t, names, 10)
 }
 
 func TestEveryChildBelongsToItsComponent(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -28,8 +29,8 @@ const (
 	redisMaxReplicas = 9
 	// redisGracePeriod is how long Redis may take, in seconds, to hand its writes to the replicas and close its files.
 	redisGracePeriod = 30
-	// redisSuffix ends the name that the Redis of a journal has in the program.
-	redisSuffix = "-redis"
+	// podNameLabel is the label by which the StatefulSet's controller names each pod.
+	podNameLabel = "statefulset.kubernetes.io/pod-name"
 	// passwordKey is the key of a password in its Secret, and so the name of its file. previousFile is the file of the one
 	// before.
 	passwordKey  = "password"
@@ -94,7 +95,7 @@ type RedisArgs struct {
 type Redis struct {
 	pulumi.ResourceState
 
-	// WriteAddress is host:port of the primary, by the primary's own DNS name.
+	// WriteAddress is host:port of the Service that leads to the primary.
 	WriteAddress pulumi.StringOutput `pulumi:"writeAddress"`
 	// ReadAddress is host:port of the Service over all replicas that are in sync.
 	ReadAddress pulumi.StringOutput `pulumi:"readAddress"`
@@ -192,7 +193,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		return err
 	}
 	r.Versions = config.Versions
-	peers, read, err := r.services(ctx, name, a)
+	services, err := r.services(ctx, name, a)
 	if err != nil {
 		return err
 	}
@@ -210,8 +211,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 		return err
 	}
 
-	peersHost := serviceHost(peers)
-	primaryHost := pulumi.Sprintf("%s-0.%s", a.App, peersHost)
+	peersHost, primaryHost := serviceHost(services.peers), serviceHost(services.write)
 	files := []kube.SecretFile{{Secret: secrets[0].Metadata.Name().Elem(), Key: passwordKey, File: passwordKey}}
 	if len(secrets) > 1 {
 		files = append(files, kube.SecretFile{Secret: secrets[1].Metadata.Name().Elem(), Key: passwordKey, File: previousFile})
@@ -273,7 +273,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 			Replicas: pulumi.Int(a.Replicas),
 			// Replicas wait for the primary by themselves. Updates still take one pod at a time.
 			PodManagementPolicy: pulumi.String("Parallel"),
-			ServiceName:         peers.Metadata.Name().Elem(),
+			ServiceName:         services.peers.Metadata.Name().Elem(),
 			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
 			Template:            pod.Template(),
 			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
@@ -290,7 +290,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs) error {
 	}
 
 	r.WriteAddress = pulumi.Sprintf("%s:%d", primaryHost, redisPort)
-	r.ReadAddress = pulumi.Sprintf("%s:%d", serviceHost(read), redisPort)
+	r.ReadAddress = pulumi.Sprintf("%s:%d", serviceHost(services.read), redisPort)
 	r.SecretName = secrets[0].Metadata.Name().Elem()
 	return nil
 }
@@ -335,27 +335,46 @@ func derivePassword(source string, number int) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(bits), err
 }
 
-// services declares the headless Service, which names each pod, and the Service over all replicas in sync.
-func (r *Redis) services(ctx *pulumi.Context, name string, a RedisArgs) (peers, read *corev1.Service, err error) {
-	declare := func(logical, serviceName string, spec corev1.ServiceSpecArgs) (*corev1.Service, error) {
-		spec.Selector = r.part.Selector()
+// services are the ways to Redis.
+type services struct {
+	peers *corev1.Service // headless: it names each pod
+	write *corev1.Service // the primary
+	read  *corev1.Service // all replicas in sync
+}
+
+// services declares the Services. The primary has one of its own, whose address stays when its pod comes back with another
+// one: a name that leads to the pod itself is remembered by the cluster's DNS for up to half a minute.
+func (r *Redis) services(ctx *pulumi.Context, name string, a RedisArgs) (s services, err error) {
+	declare := func(suffix string, spec corev1.ServiceSpecArgs) *corev1.Service {
+		annotations := pulumi.StringMap{kube.SkipAwait: pulumi.String("true")}
+		if spec.Selector == nil {
+			spec.Selector = r.part.Selector()
+		} else {
+			// kube-score does not know the label, since the StatefulSet's controller adds it to the pods.
+			annotations[kube.ScoreIgnore] = pulumi.String("service-targets-pod")
+		}
 		spec.Ports = corev1.ServicePortArray{corev1.ServicePortArgs{
 			Name: pulumi.String("redis"), Port: pulumi.Int(redisPort), TargetPort: pulumi.String("redis"),
 		}}
-		return corev1.NewService(ctx, logical, &corev1.ServiceArgs{
-			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(serviceName), Namespace: a.Namespace, Labels: r.part.Labels()},
-			Spec:     spec,
+		service, failed := corev1.NewService(ctx, name+suffix, &corev1.ServiceArgs{
+			Metadata: metav1.ObjectMetaArgs{
+				Name: pulumi.String(a.App + suffix), Namespace: a.Namespace, Labels: r.part.Labels(), Annotations: annotations,
+			},
+			Spec: spec,
 		}, pulumi.Parent(r), pulumi.DeleteBeforeReplace(true))
+		err = errors.Join(err, failed)
+		return service
 	}
-	if peers, err = declare(name, a.App, corev1.ServiceSpecArgs{
-		ClusterIP: pulumi.String("None"),
-		// A replica must find the primary before the primary is ready, or nothing would ever start.
-		PublishNotReadyAddresses: pulumi.Bool(true),
-	}); err != nil {
-		return nil, nil, err
-	}
-	read, err = declare(name+"-read", a.App+"-read", corev1.ServiceSpecArgs{})
-	return peers, read, err
+	// A replica must find the primary before the primary is ready, or nothing would ever start. Redis itself says when it
+	// cannot serve yet.
+	const notReadyToo = pulumi.Bool(true)
+	s.peers = declare("", corev1.ServiceSpecArgs{ClusterIP: pulumi.String("None"), PublishNotReadyAddresses: notReadyToo})
+	s.write = declare("-write", corev1.ServiceSpecArgs{
+		Selector:                 pulumi.StringMap{podNameLabel: pulumi.String(a.App + "-0")},
+		PublishNotReadyAddresses: notReadyToo,
+	})
+	s.read = declare("-read", corev1.ServiceSpecArgs{})
+	return s, err
 }
 
 // fence lets the clients and the other replicas connect, and lets replicas connect to each other.

@@ -9,6 +9,9 @@ import (
 // UserID is the user and group that every container runs as: above 10000, so that it is nobody on the node.
 const UserID = 10001
 
+// ScoreIgnore is the annotation that names the checks of kube-score which do not hold for an object.
+const ScoreIgnore = "kube-score/ignore"
+
 // ignoredChecks are kube-score's checks that do not hold here. It asks for the pull policy Always, so that an image
 // whose tag was moved is noticed; every image here is named by a tag that cannot move, and a node that has it can start
 // a pod while the registry is away.
@@ -53,7 +56,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	return corev1.PodTemplateSpecArgs{
 		Metadata: metav1.ObjectMetaArgs{
 			Labels:      p.Part.WorkloadLabels(),
-			Annotations: pulumi.StringMap{"kube-score/ignore": pulumi.String(ignoredChecks)},
+			Annotations: pulumi.StringMap{ScoreIgnore: pulumi.String(ignoredChecks)},
 		},
 		Spec: corev1.PodSpecArgs{
 			AutomountServiceAccountToken: pulumi.Bool(false),

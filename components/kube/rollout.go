@@ -28,6 +28,10 @@ func RollingUpdate() appsv1.DeploymentStrategyArgs {
 	}
 }
 
+// SkipAwait is the annotation of an object that the engine does not wait for. Services have it: one is ready for the engine
+// when all of its pods are, so it would wait, for ten minutes, for a pod that its workload has long given up.
+const SkipAwait = "pulumi.com/skipAwait"
+
 // generationAnnotation is the generation of a workload whose rollout was waited for.
 const generationAnnotation = "journal.example.com/rolled-out-generation"
 

@@ -24,7 +24,7 @@ const (
 	endpointsDelay = 5
 	// minReadySeconds is how long, in seconds, a new pod has to stay ready before it counts and an old one goes: one that
 	// ends with its first requests takes nobody's place.
-	minReadySeconds = 5
+	minReadySeconds = 2
 	// terminationGracePeriod is how long, in seconds, open requests then have to end.
 	terminationGracePeriod = 30
 )
@@ -136,8 +136,10 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 		return nil, err
 	}
 
+	meta := args.Part.Meta(args.Namespace)
+	meta.Annotations = pulumi.StringMap{SkipAwait: pulumi.String("true")}
 	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
-		Metadata: args.Part.Meta(args.Namespace),
+		Metadata: meta,
 		Spec: corev1.ServiceSpecArgs{
 			Selector: args.Part.Selector(),
 			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{

@@ -326,7 +326,7 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a ClaimsArgs, need
 		},
 	}
 	deployment := part.WorkloadMeta(a.Platform.Name)
-	deployment.Annotations = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
+	deployment.Annotations = pulumi.StringMap{kube.SkipAwait: pulumi.String("true")}
 	c.Controller, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: deployment,
 		Spec: appsv1.DeploymentSpecArgs{

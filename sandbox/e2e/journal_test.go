@@ -91,7 +91,7 @@ func labels(t *testing.T) {
 	for app, wanted := range map[string][]string{
 		"frontend": {"deployment.apps/", "replicaset.apps/", "pod/", "service/frontend"},
 		"api":      {"deployment.apps/", "replicaset.apps/", "pod/", "service/api"},
-		"redis":    {"statefulset.apps/redis", "pod/redis-0", "service/redis", "service/redis-read"},
+		"redis":    {"statefulset.apps/redis", "pod/redis-0", "service/redis", "service/redis-write", "service/redis-read"},
 	} {
 		found := kubectl(t, "get", "all", "--namespace", world.outputs.Namespace, "--selector", "app="+app, "--output", "name")
 		for _, name := range wanted {
@@ -231,14 +231,14 @@ spec:
 			}
 			return nil
 		})
-		for _, host := range []string{"redis-0.redis", "redis-read"} {
+		for _, host := range []string{"redis-0.redis", "redis-write", "redis-read"} {
 			answer := ping(namespace, "e2e-stranger", host, 6379)
 			if silence := strings.Contains(answer, "exit code 124"); !silence && !strings.Contains(answer, "Could not connect") {
 				t.Errorf("a pod of %s asks %s and gets %q", namespace, host, answer)
 			}
 		}
 	}
-	for _, host := range []string{"redis-0.redis", "redis-read"} {
+	for _, host := range []string{"redis-0.redis", "redis-write", "redis-read"} {
 		if answer := ping(world.outputs.Namespace, "redis-1", host, 6379); !strings.Contains(answer, "NOAUTH") {
 			t.Errorf("a replica asks %s without a password and gets %q", host, answer)
 		}
@@ -371,7 +371,7 @@ func outOfSync(t *testing.T) {
 		t.Fatal("the replica is no endpoint to begin with")
 	}
 	t.Cleanup(func() {
-		tell("REPLICAOF redis-0.redis." + world.outputs.Namespace + ".svc 6379")
+		tell("REPLICAOF redis-write." + world.outputs.Namespace + ".svc 6379")
 		start := time.Now()
 		eventually(t, time.Minute, func() error {
 			if !serves() {
