@@ -34,8 +34,12 @@ func ownFields(ctx *pulumi.Context) error {
 		if object, isPlain := args.Props.(pulumi.Map); isPlain {
 			return &pulumi.ResourceTransformationResult{Props: ownedBy(manager, object), Opts: args.Opts}
 		}
-		// The SDK's types have nothing in common but the field.
-		field := reflect.Indirect(reflect.ValueOf(args.Props)).FieldByName("Metadata")
+		// The SDK's types have nothing in common but the field. What an output refers to has no inputs at all.
+		inputs := reflect.Indirect(reflect.ValueOf(args.Props))
+		if inputs.Kind() != reflect.Struct {
+			return nil
+		}
+		field := inputs.FieldByName("Metadata")
 		if !field.IsValid() || !field.CanSet() {
 			return nil
 		}

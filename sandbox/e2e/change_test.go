@@ -114,6 +114,7 @@ func changes(t *testing.T) {
 
 // readOnly has no load: its writers would be refused.
 func readOnly(t *testing.T) {
+	kept := write(t, unique("written before"))
 	original := changedStack(t, func(map[string]any) {})
 	t.Cleanup(func() {
 		if _, err := upFrom(context.Background(), original); err != nil {
@@ -122,7 +123,6 @@ func readOnly(t *testing.T) {
 		rolledOut(t)
 		mustAsk(t, http.StatusOK, http.MethodGet, "api/entries", nil, nil)
 	})
-	kept := write(t, unique("written before"))
 	change(t, original, map[string]any{"readOnly": true})
 	if text := settings(t); !strings.Contains(text, `"readOnly":true`) {
 		t.Errorf("the page's settings are %s", text)

@@ -51,6 +51,7 @@ func noSecretInPlainText(t *testing.T) {
 		"what describe tells": list.Items[0].Metadata.Name, "logs of the container": `"msg"`,
 	}
 	for place, text := range places {
+		t.Logf("looking for %d passwords in %d bytes: %s", len(list.Items), len(text), place)
 		if !strings.Contains(text, control[place]) {
 			t.Errorf("%s: there is no %q in %d bytes: the test looks at the wrong place", place, control[place], len(text))
 		}
