@@ -74,7 +74,7 @@ ingressClass: {enabled: true, name: edge, isDefaultClass: false}
 gatewayClass: {enabled: false, name: edge}
 gateway: {enabled: false}
 providers:
-  kubernetesIngress: {enabled: true, ingressClass: edge}
+  kubernetesIngress: {enabled: true, ingressClass: edge, strictPrefixMatching: true}
   kubernetesGateway: {enabled: false}
 ports:
   web: {port: 8000, exposedPort: 80, expose: {default: true}}

@@ -52,8 +52,9 @@ type values struct {
 	Gateway            switched           `json:"gateway"`
 	Providers          struct {
 		KubernetesIngress struct {
-			Enabled      bool   `json:"enabled"`
-			IngressClass string `json:"ingressClass"`
+			Enabled              bool   `json:"enabled"`
+			IngressClass         string `json:"ingressClass"`
+			StrictPrefixMatching bool   `json:"strictPrefixMatching"`
 		} `json:"kubernetesIngress"`
 		KubernetesGateway switched `json:"kubernetesGateway"`
 	} `json:"providers"`
@@ -160,6 +161,7 @@ func newValues(a ControllerArgs) values {
 	v.IngressClass = class{Enabled: true, Name: a.Class, IsDefaultClass: new(bool)}
 	v.Providers.KubernetesIngress.Enabled = true
 	v.Providers.KubernetesIngress.IngressClass = a.Class // another controller's Ingresses are left alone
+	v.Providers.KubernetesIngress.StrictPrefixMatching = true // as Kubernetes has it: /api is not the beginning of /apiary
 	v.GatewayClass = class{Enabled: a.Gateway, Name: a.Class}
 	v.Providers.KubernetesGateway.Enabled = a.Gateway
 	v.Gateway.Enabled = false // each application declares its own

@@ -54,6 +54,7 @@ metadata:
     sendAnonymousUsage: {{ required "global.sendAnonymousUsage" .Values.global.sendAnonymousUsage | quote }}
     watches: {{ required "providers.kubernetesIngress.ingressClass" .Values.providers.kubernetesIngress.ingressClass }}
     gateways: {{ required "gateway.enabled" .Values.gateway.enabled }} {{ required "gatewayClass.enabled" .Values.gatewayClass.enabled }} {{ required "providers.kubernetesGateway.enabled" .Values.providers.kubernetesGateway.enabled }}
+    prefixes: {{ required "providers.kubernetesIngress.strictPrefixMatching" .Values.providers.kubernetesIngress.strictPrefixMatching | quote }}
     logs: {{ required "logs.general.format" .Values.logs.general.format }} {{ required "logs.access.format" .Values.logs.access.format }}
 spec:
   replicas: {{ required "deployment.replicas" .Values.deployment.replicas }}

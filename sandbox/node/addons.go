@@ -120,6 +120,7 @@ func ingress() component {
 			"--entrypoints.websecure.address=" + nodeIP + ":" + ingressTLSPort,
 			"--entrypoints.ping.address=127.0.0.1:8082", "--ping.entrypoint=ping",
 			"--providers.kubernetesingress.ingressclass=" + IngressClass,
+			"--providers.kubernetesingress.strictprefixmatching=true", // as Kubernetes has it: /api is not the beginning of /apiary
 			// The address that Ingresses report, which is where the machine reaches them.
 			"--providers.kubernetesingress.ingressendpoint.ip=127.0.0.1",
 			"--providers.kubernetescrd", "--providers.kubernetesgateway",
