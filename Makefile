@@ -64,7 +64,8 @@ test: vet lint unit score ## everything that needs no cluster and no root
 
 .PHONY: vet
 vet: go
-	@for m in $(MODULES); do (cd $$m && go vet ./... && test -z "$$(gofmt -l .)") || exit 1; done
+	@for m in $(MODULES); do (cd $$m && go vet ./...) || exit 1; done
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on: $$files" >&2; exit 1; }
 
 .PHONY: lint
 lint: go

@@ -160,7 +160,7 @@ func newValues(a ControllerArgs) values {
 
 	v.IngressClass = class{Enabled: true, Name: a.Class, IsDefaultClass: new(bool)}
 	v.Providers.KubernetesIngress.Enabled = true
-	v.Providers.KubernetesIngress.IngressClass = a.Class // another controller's Ingresses are left alone
+	v.Providers.KubernetesIngress.IngressClass = a.Class      // another controller's Ingresses are left alone
 	v.Providers.KubernetesIngress.StrictPrefixMatching = true // as Kubernetes has it: /api is not the beginning of /apiary
 	v.GatewayClass = class{Enabled: a.Gateway, Name: a.Class}
 	v.Providers.KubernetesGateway.Enabled = a.Gateway

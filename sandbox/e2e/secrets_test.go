@@ -32,23 +32,24 @@ func noSecretInPlainText(t *testing.T) {
 	_, progress := mustSandbox(t, "up", "--stack", stack)
 	outputs, _ := mustSandbox(t, "outputs", "--stack", stack)
 	places := map[string]string{
-		"what up prints":        progress,
-		"outputs of the stack":  outputs,
-		"state of the stack":    everything(t, world.dir.Path("state", "pulumi")),
-		"etcd":                  everything(t, world.dir.Path("state", "node", "var", "lib", "etcd")),
-		"logs of the cluster":   everything(t, world.dir.Path("state", "node", "var", "log")),
-		"objects and events":    kubectl(t, "get", strings.Join(kinds(t), ","), "--all-namespaces", "--show-managed-fields", "--output", "json"),
-		"what describe tells":   kubectl(t, "describe", "pods,secrets,statefulsets,deployments", "--namespace", world.outputs.Namespace),
-		"logs of the container": "",
+		"what up prints":       progress,
+		"outputs of the stack": outputs,
+		"state of the stack":   everything(t, world.dir.Path("state", "pulumi")),
+		"etcd":                 everything(t, world.dir.Path("state", "node", "var", "lib", "etcd")),
+		"logs of all pods":     everything(t, world.dir.Path("state", "node", "var", "log")),
+		"logs of the node":     everything(t, world.dir.Path("logs")),
+		"objects and events":   kubectl(t, "get", strings.Join(kinds(t), ","), "--all-namespaces", "--show-managed-fields", "--output", "json"),
+		"what describe tells":  kubectl(t, "describe", "pods,secrets,statefulsets,deployments", "--namespace", world.outputs.Namespace),
+		"logs of the journal":  "",
 	}
 	for _, pod := range pods(t, "") {
-		places["logs of the container"] += kubectl(t, "logs", pod.Metadata.Name, "--namespace", world.outputs.Namespace, "--all-containers")
+		places["logs of the journal"] += kubectl(t, "logs", pod.Metadata.Name, "--namespace", world.outputs.Namespace, "--all-containers")
 	}
 	// What has to be there, so that an empty place is not taken for a clean one.
 	control := map[string]string{
 		"what up prints": "stack", "outputs of the stack": "redisWriteAddress", "state of the stack": list.Items[0].Metadata.Name,
-		"etcd": list.Items[0].Metadata.Name, "logs of the cluster": "journal", "objects and events": `"Event"`,
-		"what describe tells": list.Items[0].Metadata.Name, "logs of the container": `"msg"`,
+		"etcd": list.Items[0].Metadata.Name, "logs of all pods": "journal", "logs of the node": "journal", "objects and events": `"Event"`,
+		"what describe tells": list.Items[0].Metadata.Name, "logs of the journal": `"msg"`,
 	}
 	for place, text := range places {
 		t.Logf("looking for %d passwords in %d bytes: %s", len(list.Items), len(text), place)
