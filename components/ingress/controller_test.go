@@ -2,13 +2,11 @@ package ingress
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 
 	"example.com/journal/components/kube"
 	"example.com/journal/internal/graph"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -196,27 +194,9 @@ func TestTwoControllersFitIntoOneCluster(t *testing.T) {
 	}
 }
 
-// transforms counts what the engine is to call for each resource, which the graph does not keep.
-type transforms struct {
-	pulumi.MockResourceMonitor
-	mu    sync.Mutex
-	count map[string]int
-}
-
-func (m *transforms) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
-	m.mu.Lock()
-	m.count[args.TypeToken] = len(args.RegisterRPC.GetTransforms())
-	m.mu.Unlock()
-	return m.MockResourceMonitor.NewResource(args)
-}
-
 func TestTheChartsDefinitionsOfKindsStayWhenItGoes(t *testing.T) {
-	registered := &transforms{MockResourceMonitor: &graph.Graph{}, count: map[string]int{}}
-	require.NoError(t, pulumi.RunErr(func(ctx *pulumi.Context) error {
-		_, err := NewController(ctx, "edge", nil)
-		return err
-	}, pulumi.WithMocks("journal", "test", registered)))
-	assert.Equal(t, 1, registered.count[chartToken])
+	_, chart := controller(t, nil)
+	assert.Equal(t, 1, chart.Transforms)
 
 	kept := retainKinds(t.Context(), &pulumi.ResourceTransformArgs{Type: crdType, Props: pulumi.Map{"spec": pulumi.Map{}}})
 	require.NotNil(t, kept)

@@ -35,6 +35,8 @@ type Resource struct {
 	DependsOn []string
 	// Timeouts are how long the engine waits for its operations.
 	Timeouts *pulumirpc.RegisterResourceRequest_CustomTimeouts
+	// Transforms is how many functions the engine is to call for it and for what it contains.
+	Transforms int
 	// Protected says whether the engine refuses to delete it.
 	Protected bool
 }
@@ -116,13 +118,14 @@ func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 	rpc := args.RegisterRPC
 	g.mu.Lock()
 	g.resources = append(g.resources, Resource{
-		Type:      args.TypeToken,
-		Name:      args.Name,
-		Parent:    rpc.GetParent(),
-		Inputs:    args.Inputs,
-		DependsOn: rpc.GetDependencies(),
-		Timeouts:  rpc.GetCustomTimeouts(),
-		Protected: rpc.GetProtect(),
+		Type:       args.TypeToken,
+		Name:       args.Name,
+		Parent:     rpc.GetParent(),
+		Inputs:     args.Inputs,
+		DependsOn:  rpc.GetDependencies(),
+		Timeouts:   rpc.GetCustomTimeouts(),
+		Transforms: len(rpc.GetTransforms()),
+		Protected:  rpc.GetProtect(),
 	})
 	g.mu.Unlock()
 

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -29,13 +28,7 @@ func TestChange(t *testing.T) {
 
 // changes is one test, since each change begins where the last one ended.
 func changes(t *testing.T) {
-	original := changedStack(t, func(map[string]any) {})
-	t.Cleanup(func() {
-		if _, err := upFrom(context.Background(), original); err != nil {
-			t.Error(err)
-		}
-		rolledOut(t)
-	})
+	original := originalStack(t)
 	values := map[string]any{}
 	set := func(key string, value any) {
 		values[key] = value
@@ -56,7 +49,7 @@ func changes(t *testing.T) {
 		t.Errorf("the page's settings are still %s", text)
 	}
 	l.during(t, "configuration of the API, and the page's again", func() { set("apiLogLevel", "warn") })
-	for key, value := range map[string]string{"apiMemory": "72Mi", "frontendMemory": "40Mi", "redisMemory": "112Mi"} {
+	for key, value := range map[string]string{"apiMemory": "72Mi", "frontendMemory": "40Mi", "redisMemory": "112Mi", "redisMaxMemory": "60Mi"} {
 		l.during(t, key, func() { set(key, value) })
 	}
 	others := otherImages(t)
@@ -115,14 +108,7 @@ func changes(t *testing.T) {
 // readOnly has no load: its writers would be refused.
 func readOnly(t *testing.T) {
 	kept := write(t, unique("written before"))
-	original := changedStack(t, func(map[string]any) {})
-	t.Cleanup(func() {
-		if _, err := upFrom(context.Background(), original); err != nil {
-			t.Error(err)
-		}
-		rolledOut(t)
-		mustAsk(t, http.StatusOK, http.MethodGet, "api/entries", nil, nil)
-	})
+	original := originalStack(t)
 	change(t, original, map[string]any{"readOnly": true})
 	if text := settings(t); !strings.Contains(text, `"readOnly":true`) {
 		t.Errorf("the page's settings are %s", text)

@@ -118,18 +118,13 @@ spec: {controller: journal.example.com/e2e}
 
 // TestIngressController installs the controller by a chart in a registry of the test's own, and takes it away again.
 func TestIngressController(t *testing.T) {
-	original := changedStack(t, func(map[string]any) {})
+	original := originalStack(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/charts/traefik"
 	if err := pushChart(t.Context(), repository, stackValue(t, original, "redisImage")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if _, err := upFrom(context.Background(), original); err != nil {
-			t.Error(err)
-		}
-	})
 	changed := with(t, original, map[string]any{
 		"ingressController":            true,
 		"ingressControllerChart":       "oci://" + repository,

@@ -39,13 +39,7 @@ func waysIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	original := changedStack(t, func(map[string]any) {})
-	t.Cleanup(func() {
-		if _, err := upFrom(context.Background(), original); err != nil {
-			t.Error(err)
-		}
-		rolledOut(t)
-	})
+	original := originalStack(t)
 	made := tlsSecret(t)
 	var want map[string]string // what the first way in answers
 	for _, c := range []struct {
@@ -117,12 +111,7 @@ func waysIn(t *testing.T) {
 }
 
 func switchOfExposure(t *testing.T) {
-	original := changedStack(t, func(map[string]any) {})
-	t.Cleanup(func() {
-		if _, err := upFrom(context.Background(), original); err != nil {
-			t.Error(err)
-		}
-	})
+	original := originalStack(t)
 	l := startLoad(t)
 	l.during(t, "from an Ingress to a Gateway", func() { change(t, original, map[string]any{"exposureKind": "gateway"}) })
 	if left := kubectl(t, "get", "ingresses", "--namespace", world.outputs.Namespace, "--output", "name"); left != "" {

@@ -259,6 +259,19 @@ func changedStack(t *testing.T, change func(config map[string]any)) string {
 	return changedStackOf(t, world.dir.Path("state", "pulumi", "work", stack), change)
 }
 
+// originalStack returns a folder with the stack as it was last brought up, and brings it up again when the test ends.
+func originalStack(t *testing.T) string {
+	t.Helper()
+	original := changedStack(t, func(map[string]any) {})
+	t.Cleanup(func() {
+		if _, err := upFrom(context.Background(), original); err != nil {
+			t.Error(err)
+		}
+		rolledOut(t)
+	})
+	return original
+}
+
 // changedStackOf is the same for the stack in a folder.
 func changedStackOf(t *testing.T, work string, change func(config map[string]any)) string {
 	t.Helper()
