@@ -62,7 +62,8 @@ type RedisArgs struct {
 	// Quorum makes the primary refuse a write unless it and the replicas that are in sync are a majority, so that an
 	// acknowledged entry is on more than one volume. It asks for an odd number of replicas. Off by default.
 	Quorum bool
-	// Resources are those of each pod. The default is 100m CPU and 192Mi of memory.
+	// Resources are those of each pod. The default is 100m CPU and 192Mi of memory. Writes wait while a restarted primary reads
+	// its log, as fast as the CPU limit lets it.
 	Resources kube.Resources
 	// MaxMemory is how large the data may grow before writes are refused. It must fit into the memory limit, with room
 	// for the buffers of replicas and for rewriting the log. The default is 128Mi.
