@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// load is a constant number of readers and writers who take every answer as it comes: nothing is repeated.
+// load is a constant number of visitors, readers and writers who take every answer as it comes: nothing is repeated.
 type load struct {
-	mu            sync.Mutex
-	reads, writes requests
-	acked         []string // ids, over all changes
+	mu                  sync.Mutex
+	page, reads, writes requests
+	acked               []string // ids, over all changes
 }
 
 // requests are those of one kind during a change.
@@ -45,7 +45,10 @@ func startLoad(t *testing.T) *load {
 	}
 	for i := range 4 {
 		run(100*time.Millisecond, &l.writes, http.MethodPost, "api/entries", map[string]string{"text": fmt.Sprintf("e2e change, writer %d", i)})
-		run(50*time.Millisecond, &l.reads, http.MethodGet, []string{"api/entries?limit=5", ""}[i%2], nil)
+		if i%2 == 0 {
+			run(50*time.Millisecond, &l.reads, http.MethodGet, "api/entries?limit=5", nil)
+			run(50*time.Millisecond, &l.page, http.MethodGet, "", nil)
+		}
 	}
 	t.Cleanup(func() {
 		stop()
@@ -89,7 +92,8 @@ func (l *load) count(kind *requests, start time.Time, status int, answer []byte,
 func (l *load) during(t *testing.T, what string, change func()) {
 	t.Helper()
 	l.mu.Lock()
-	l.reads, l.writes = requests{last: time.Now()}, requests{last: time.Now()}
+	now := requests{last: time.Now()}
+	l.page, l.reads, l.writes = now, now, now
 	l.mu.Unlock()
 	start := time.Now()
 	change()
@@ -97,8 +101,8 @@ func (l *load) during(t *testing.T, what string, change func()) {
 	time.Sleep(2 * time.Second) // what was under way comes back
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.Logf("%s: %s; reads: %s; writes: %s", what, took.Round(100*time.Millisecond), l.reads.summary(), l.writes.summary())
-	for kind, r := range map[string]*requests{"reads": &l.reads, "writes": &l.writes} {
+	t.Logf("%s: %s; page: %s; reads: %s; writes: %s", what, took.Round(100*time.Millisecond), l.page.summary(), l.reads.summary(), l.writes.summary())
+	for kind, r := range map[string]*requests{"visits of the page": &l.page, "reads": &l.reads, "writes": &l.writes} {
 		if len(r.failures) > 0 {
 			t.Errorf("%s: %d of %d %s failed:\n%s", what, len(r.failures), len(r.times), kind, strings.Join(r.failures[:min(5, len(r.failures))], "\n"))
 		}
