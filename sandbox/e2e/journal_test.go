@@ -238,7 +238,7 @@ spec:
 			}
 		}
 	}
-	for _, host := range []string{"redis-0.redis", "redis-write", "redis-read"} {
+	for _, host := range []string{"redis-write", "redis-read"} {
 		if answer := ping(world.outputs.Namespace, "redis-1", host, 6379); !strings.Contains(answer, "NOAUTH") {
 			t.Errorf("a replica asks %s without a password and gets %q", host, answer)
 		}
