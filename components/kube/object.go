@@ -43,6 +43,9 @@ func Declare(ctx *pulumi.Context, name string, object Object, namespace pulumi.S
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	metadata := pulumi.ToMap(plain.Metadata)
+	if annotations, ok := plain.Metadata["annotations"].(map[string]any); ok {
+		metadata["annotations"] = pulumi.ToMap(annotations) // and no output, to which nobody could add one
+	}
 	if namespace != nil {
 		metadata["namespace"] = namespace
 	}
