@@ -94,10 +94,7 @@ func (s *Stack) Up(ctx context.Context) (Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		stack, err = s.withoutCheckpoints(ctx)
-		if err != nil {
-			return nil, err
-		}
+		writeOnce(stack)
 		result, err := stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Refresh(),
 			optup.EventStreams(log.follow()))
 		if err != nil {
@@ -127,15 +124,8 @@ func (s *Stack) makePassword(ctx context.Context, stack auto.Stack, log *progres
 	return err
 }
 
-// withoutCheckpoints is the stack with an engine that writes the state once, at the end.
-func (s *Stack) withoutCheckpoints(ctx context.Context) (auto.Stack, error) {
-	workspace, err := s.workspace(ctx)
-	if err != nil {
-		return auto.Stack{}, err
-	}
-	workspace.SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true")
-	return auto.SelectStack(ctx, s.config.Stack, workspace)
-}
+// writeOnce has the engine write the state of the stack once, at the end of each operation.
+func writeOnce(stack auto.Stack) { stack.Workspace().SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true") }
 
 // Preview reports what Up would do, and does nothing.
 func (s *Stack) Preview(ctx context.Context) (Result, error) {
@@ -186,12 +176,9 @@ func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 	if s.work.unfinished() {
 		return Result{}, fmt.Errorf("stack %q: an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind", s.config.Stack)
 	}
-	return s.run(ctx, stack, func(ctx context.Context, _ auto.Stack, log *progress) (auto.OutputMap, error) {
-		stack, err := s.withoutCheckpoints(ctx)
-		if err != nil {
-			return nil, err
-		}
-		_, err = stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"),
+	return s.run(ctx, stack, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
+		writeOnce(stack)
+		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"),
 			optdestroy.SuppressProgress(), optdestroy.EventStreams(log.follow()))
 		return nil, err
 	})
