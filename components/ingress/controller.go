@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -166,19 +167,10 @@ func NewController(ctx *pulumi.Context, name string, args *ControllerArgs, opts 
 
 // declare creates the children and sets the outputs.
 func (c *Controller) declare(ctx *pulumi.Context, name string, a ControllerArgs) error {
-	const podSecurity = "pod-security.kubernetes.io/"
+	labels := kube.ManagedLabels()
+	maps.Copy(labels, kube.PodSecurityLabels(kube.RestrictedPods))
 	namespace, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
-		Metadata: metav1.ObjectMetaArgs{
-			Name: pulumi.String(a.Namespace),
-			Labels: pulumi.StringMap{
-				"app.kubernetes.io/part-of":     pulumi.String("journal"),
-				"app.kubernetes.io/managed-by":  pulumi.String("pulumi"),
-				podSecurity + "enforce":         pulumi.String("restricted"),
-				podSecurity + "enforce-version": pulumi.String("latest"),
-				podSecurity + "audit":           pulumi.String("restricted"),
-				podSecurity + "warn":            pulumi.String("restricted"),
-			},
-		},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(a.Namespace), Labels: pulumi.ToStringMap(labels)},
 	}, pulumi.Parent(c))
 	if err != nil {
 		return err

@@ -54,3 +54,24 @@ func (p Part) Meta(namespace pulumi.StringInput) metav1.ObjectMetaArgs {
 func (p Part) WorkloadMeta(namespace pulumi.StringInput) metav1.ObjectMetaArgs {
 	return metav1.ObjectMetaArgs{Name: pulumi.String(p.App), Namespace: namespace, Labels: p.WorkloadLabels()}
 }
+
+// ManagedLabels returns the labels of objects that belong to no part of an application.
+func ManagedLabels() map[string]string {
+	return map[string]string{"app.kubernetes.io/part-of": "journal", "app.kubernetes.io/managed-by": "pulumi"}
+}
+
+// RestrictedPods is the strictest of the Pod Security Standards:
+// https://kubernetes.io/docs/concepts/security/pod-security-standards/
+const RestrictedPods = "restricted"
+
+// PodSecurityLabels returns the labels that enforce a Pod Security Standard in a namespace. Whatever is enforced, what breaks
+// the restricted one is warned about.
+func PodSecurityLabels(standard string) map[string]string {
+	const prefix = "pod-security.kubernetes.io/"
+	return map[string]string{
+		prefix + "enforce":         standard,
+		prefix + "enforce-version": "latest",
+		prefix + "audit":           RestrictedPods,
+		prefix + "warn":            RestrictedPods,
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"example.com/journal/components/kube"
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -45,7 +46,7 @@ func validation(expression, message string) admissionv1.ValidationArgs {
 // newAdmission declares a ValidatingAdmissionPolicy and its binding, and returns the binding, with which the rule holds.
 // When an expression fails, the request is refused.
 func newAdmission(ctx *pulumi.Context, a admission, parent pulumi.Resource) (pulumi.Resource, error) {
-	meta := metav1.ObjectMetaArgs{Name: pulumi.String(a.name), Labels: pulumi.ToStringMap(managedLabels())}
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(a.name), Labels: pulumi.ToStringMap(kube.ManagedLabels())}
 	spec := admissionv1.ValidatingAdmissionPolicySpecArgs{
 		FailurePolicy:    pulumi.String("Fail"),
 		MatchConstraints: admissionv1.MatchResourcesArgs{NamespaceSelector: a.namespaces, ResourceRules: a.requests},

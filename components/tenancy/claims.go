@@ -257,7 +257,7 @@ func (c *Claims) settings(ctx *pulumi.Context, name string, a ClaimsArgs) error 
 		configMap := "fence-" + class
 		if err := newJSONConfigMap(ctx, name+"-"+configMap, configMap, a.Platform.Name, map[string]string{FenceLabel: class}, map[string]any{
 			"objects.json":   fence(size, connections(a.IngressNamespace, false)),
-			"namespace.json": map[string]any{"labels": podSecurityLabels(restricted)},
+			"namespace.json": map[string]any{"labels": kube.PodSecurityLabels(restricted)},
 			"size.json":      size,
 		}, opts...); err != nil {
 			return err

@@ -3,6 +3,7 @@ package tenancy
 import (
 	"fmt"
 
+	"example.com/journal/components/kube"
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
@@ -55,7 +56,7 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a ClaimsArgs) ([]pulum
 	}}
 	child := pulumi.Parent(c)
 	everywhere, err := rbacv1.NewClusterRoleBinding(ctx, name, &rbacv1.ClusterRoleBindingArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Labels: pulumi.ToStringMap(managedLabels())},
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Labels: pulumi.ToStringMap(kube.ManagedLabels())},
 		RoleRef:  roleRef(role),
 		Subjects: subjects,
 	}, child)
@@ -64,7 +65,7 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a ClaimsArgs) ([]pulum
 	}
 
 	// In its own namespace it reads its settings, and the replicas agree on which of them acts.
-	meta := metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Namespace: a.Platform.Name, Labels: pulumi.ToStringMap(managedLabels())}
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Namespace: a.Platform.Name, Labels: pulumi.ToStringMap(kube.ManagedLabels())}
 	own, err := rbacv1.NewRole(ctx, name, &rbacv1.RoleArgs{Metadata: meta, Rules: rbacv1.PolicyRuleArray{
 		rule("", readVerbs, "configmaps"),
 		rule("coordination.k8s.io", apply, "leases"),

@@ -41,8 +41,3 @@ const (
 
 	podSecurityReasonAnnotation = Group + "/pod-security-reason"
 )
-
-// managedLabels are the labels of objects that belong to no application.
-func managedLabels() map[string]string {
-	return map[string]string{"app.kubernetes.io/part-of": "journal", "app.kubernetes.io/managed-by": "pulumi"}
-}

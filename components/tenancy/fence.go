@@ -104,18 +104,6 @@ func networkPolicy(name string, spec map[string]any) kube.Object {
 
 // The Pod Security Standards that a namespace can have.
 const (
-	restricted = "restricted"
+	restricted = kube.RestrictedPods
 	baseline   = "baseline"
 )
-
-// podSecurityLabels are the labels that enforce a Pod Security Standard in a namespace. Whatever is enforced, what breaks
-// the restricted one is warned about.
-func podSecurityLabels(standard string) map[string]string {
-	const prefix = "pod-security.kubernetes.io/"
-	return map[string]string{
-		prefix + "enforce":         standard,
-		prefix + "enforce-version": "latest",
-		prefix + "audit":           restricted,
-		prefix + "warn":            restricted,
-	}
-}

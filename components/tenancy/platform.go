@@ -78,8 +78,8 @@ func NewPlatform(ctx *pulumi.Context, name string, args *PlatformArgs, opts ...p
 	if err := ctx.RegisterComponentResourceV2(platformType, name, pulumi.Map{}, p, opts...); err != nil {
 		return nil, err
 	}
-	labels := managedLabels()
-	maps.Copy(labels, podSecurityLabels(restricted))
+	labels := kube.ManagedLabels()
+	maps.Copy(labels, kube.PodSecurityLabels(restricted))
 	var err error
 	if p.Namespace, err = corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(PlatformNamespace), Labels: pulumi.ToStringMap(labels)},
@@ -108,7 +108,7 @@ func newJSONConfigMap(ctx *pulumi.Context, logical, name string, namespace pulum
 		}
 		data[key] = pulumi.String(text)
 	}
-	all := managedLabels()
+	all := kube.ManagedLabels()
 	maps.Copy(all, labels)
 	_, err := corev1.NewConfigMap(ctx, logical, &corev1.ConfigMapArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(name), Namespace: namespace, Labels: pulumi.ToStringMap(all)},

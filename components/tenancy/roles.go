@@ -141,7 +141,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	}
 	if len(a.Everybody) > 0 {
 		if _, err := rbacv1.NewClusterRoleBinding(ctx, ClusterReaderRole, &rbacv1.ClusterRoleBindingArgs{
-			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(managedLabels())},
+			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(kube.ManagedLabels())},
 			RoleRef:  roleRef(ClusterReaderRole),
 			Subjects: rbacSubjects(a.Everybody),
 		}, pulumi.Parent(r)); err != nil {
@@ -154,7 +154,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 // newClusterRole declares a ClusterRole by its fixed name, which bindings and people refer to. The label, if any, says
 // what the role is aggregated to.
 func newClusterRole(ctx *pulumi.Context, name, label string, aggregate metav1.LabelSelectorArray, rules rbacv1.PolicyRuleArray, parent pulumi.Resource) error {
-	labels := managedLabels()
+	labels := kube.ManagedLabels()
 	if label != "" {
 		labels[label] = "true"
 	}

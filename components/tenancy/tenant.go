@@ -177,9 +177,9 @@ func NewTenant(ctx *pulumi.Context, name string, args *TenantArgs, opts ...pulum
 
 // declare creates the children and sets the outputs.
 func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class Class) error {
-	labels := managedLabels()
+	labels := kube.ManagedLabels()
 	labels[TenantLabel] = a.Name
-	maps.Copy(labels, podSecurityLabels(a.PodSecurity))
+	maps.Copy(labels, kube.PodSecurityLabels(a.PodSecurity))
 	opts := []pulumi.ResourceOption{
 		pulumi.Parent(t),
 		pulumi.Protect(!a.Unprotected),

@@ -12,8 +12,6 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +23,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"gopkg.in/yaml.v3"
 
 	"example.com/journal/components/ingress"
 	"example.com/journal/stacks"
@@ -122,7 +119,9 @@ func TestIngressController(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/charts/traefik"
-	if err := pushChart(t.Context(), repository, stackValue(t, original, "redisImage")); err != nil {
+	var image string // which the node has
+	changedStackOf(t, original, func(config map[string]any) { image = fmt.Sprint(config["journal:redisImage"]) })
+	if err := pushChart(t.Context(), repository, image); err != nil {
 		t.Fatal(err)
 	}
 	changed := with(t, original, map[string]any{
@@ -180,22 +179,6 @@ func TestIngressController(t *testing.T) {
 		}
 		return err
 	})
-}
-
-// stackValue is a value of the stack's configuration in a folder.
-func stackValue(t *testing.T, folder, key string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, "Pulumi."+stack+".yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Config map[string]any `yaml:"config"`
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprint(file.Config["journal:"+key])
 }
 
 // manifest is the manifest of a chart, as a registry keeps it.
