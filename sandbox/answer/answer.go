@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/objects"
@@ -137,19 +138,17 @@ var errNotYet = errors.New("not yet")
 
 // within repeats a check until it holds. An error that is not errNotYet ends it at once.
 func within(ctx context.Context, limit time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		err := check()
-		if !errors.Is(err, errNotYet) {
-			return err
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, limit, true, func(context.Context) (bool, error) {
+		if last = check(); errors.Is(last, errNotYet) {
+			return false, nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("after %s %w", limit, err)
-		case <-time.After(200 * time.Millisecond):
-		}
+		return true, last
+	})
+	if wait.Interrupted(err) && last != nil {
+		return fmt.Errorf("after %s %w", limit, last)
 	}
+	return err
 }
 
 // certificates are those of the machine, and those that the stack has signed for its host itself.

@@ -23,6 +23,7 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/objects"
 	"example.com/journal/stacks"
 )
@@ -120,8 +121,7 @@ func (c *foreign) Connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	partial := c.Kubeconfig() + ".new"
-	if err := errors.Join(os.MkdirAll(c.folder, 0o700), os.WriteFile(partial, text, 0o600), os.Rename(partial, c.Kubeconfig())); err != nil {
+	if err := errors.Join(os.MkdirAll(c.folder, 0o700), disk.Write(c.Kubeconfig(), text, 0o600)); err != nil {
 		return err
 	}
 	c.client = client

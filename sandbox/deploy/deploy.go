@@ -187,7 +187,7 @@ type operation func(auto.Stack, *progress) (auto.OutputMap, error)
 
 // run keeps others away, gets the stack, recovers from a killed run, operates, and collects what happened.
 func (s *Stack) run(ctx context.Context, get func(context.Context) (auto.Stack, error), operate operation) (Result, error) {
-	lock, err := s.work.lock()
+	lock, err := s.work.lock(ctx)
 	if err != nil {
 		return Result{}, err
 	}

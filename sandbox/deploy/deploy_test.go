@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -208,17 +210,19 @@ func TestTheSandboxHasRoomForOneStack(t *testing.T) {
 
 func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
 	work := newStack(t, newConfig(t, "config: {}\n")).work
-	held, err := work.lock()
+	held, err := work.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := work.lock(); err == nil || !strings.Contains(err.Error(), "another command") {
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	defer cancel()
+	if _, err := work.lock(ctx); err == nil || !strings.Contains(err.Error(), "another command") {
 		t.Errorf("error: %v", err)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if held, err = work.lock(); err != nil {
+	if held, err = work.lock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_ = held.Close()

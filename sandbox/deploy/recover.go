@@ -15,6 +15,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // interruptTime is what an engine may take, after an interrupt, to end its steps and write its state.
@@ -37,30 +38,28 @@ func (s *Stack) recover(ctx context.Context, stack auto.Stack) error {
 // breakLock removes the lock of an engine that is gone. The caller holds the work folder's lock, so no other command of
 // this program runs; but the engine of one that was killed may still be at work, and is interrupted.
 func (s *Stack) breakLock(ctx context.Context, stack auto.Stack) error {
-	ctx, cancel := context.WithTimeout(ctx, interruptTime)
-	defer cancel()
-	for interrupted := 0; ; {
+	engine := 0 // that was interrupted
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, interruptTime, true, func(ctx context.Context) (bool, error) {
 		holders, err := s.lockHolders()
 		if err != nil || len(holders) == 0 {
-			return err
+			return true, err
 		}
 		i := slices.IndexFunc(holders, s.isEngine)
 		if i < 0 {
 			s.report("an earlier run was killed: removing its lock")
-			return plain(stack.Cancel(ctx))
+			return true, plain(stack.Cancel(ctx))
 		}
-		alive := holders[i]
-		if interrupted != alive {
-			s.report("ending the engine of an earlier run (process %d), which was killed", alive)
-			_ = syscall.Kill(alive, syscall.SIGINT) // it may have ended by itself
-			interrupted = alive
+		if engine != holders[i] {
+			engine = holders[i]
+			s.report("ending the engine of an earlier run (process %d), which was killed", engine)
+			_ = syscall.Kill(engine, syscall.SIGINT) // it may have ended by itself
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", alive)
-		case <-time.After(200 * time.Millisecond):
-		}
+		return false, nil
+	})
+	if wait.Interrupted(err) {
+		return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", engine)
 	}
+	return err
 }
 
 // lockHolders returns the processes that hold the engine's lock of the stack.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,14 +11,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+
+	"example.com/journal/sandbox/internal/disk"
 )
+
+// lockTime is how long an operation waits for another that runs.
+const lockTime = 5 * time.Second
 
 // workFolder is where the engine runs: it holds copies of the repository's configuration files, since Pulumi writes
 // into those it uses.
@@ -43,18 +49,17 @@ func (w workFolder) checkpoint(stack string) string {
 }
 
 // lock keeps other operations of this program away. The kernel releases it when this process ends, however it ends.
-func (w workFolder) lock() (*os.File, error) {
+func (w workFolder) lock(ctx context.Context) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
 	if err := os.MkdirAll(w.state, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(w.state, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+	file, err := disk.Lock(ctx, filepath.Join(w.state, "lock"))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, errors.New("another command is changing the cluster's stacks; wait until it has ended, and try again")
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another command is changing the cluster's stacks; wait until it has ended, and try again (lock %s: %w)", file.Name(), err), file.Close())
-	}
-	return file, nil
+	return file, err
 }
 
 // mark is the file that is there while a run's changes are not yet in the state.
@@ -140,8 +145,8 @@ func configValue(value any) (pulumiconfig.Value, error) {
 func (w workFolder) key() (string, error) {
 	path := filepath.Join(w.state, "passphrase")
 	if !exists(path) {
-		// In its place in one step: half a passphrase would lock the secrets away.
-		if err := errors.Join(os.WriteFile(path+".new", []byte(rand.Text()+rand.Text()), 0o600), os.Rename(path+".new", path)); err != nil {
+		// In one step: half a passphrase would lock the secrets away.
+		if err := disk.Write(path, []byte(rand.Text()+rand.Text()), 0o600); err != nil {
 			return "", err
 		}
 	}
