@@ -56,7 +56,7 @@ func (s *sandbox) up(ctx context.Context) error {
 	}
 
 	phases := newPhases(s.err)
-	if err := phases.do("toolchain", func(log io.Writer) error { return toolchain.Build(ctx, repo, dir, log) }); err != nil {
+	if err := phases.do("toolchain", func(log io.Writer) error { return toolchain.Build(ctx, repo, dir, log, toolchain.Engine...) }); err != nil {
 		return err
 	}
 	var built []images.Image
