@@ -3,9 +3,18 @@ STACK ?= dev
 # Which group of end-to-end tests `make e2e` runs: journal, tenancy, change, exposure, ingresscontroller or scale, or all when it is empty.
 RUN ?=
 
-SANDBOX := go run -C sandbox ./cmd/sandbox
-TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
-# Modules of our own code. The toolchain's modules hold a main each and are vetted as they are built.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
+
+# The flags and the build cache of sandbox/toolchain, so that what tests and the sandbox share is compiled once.
+export GOFLAGS := -trimpath -buildvcs=false -gcflags=all=-dwarf=false
+export CGO_ENABLED := 0
+export GOCACHE := $(CACHE)/go-build
+# The compiler ends before its garbage would need collecting. Programs that are built collect theirs as usual.
+GO      := GOGC=off GOMEMLIMIT=2500MiB go
+GOTEST  := $(GO) test -exec 'env -u GOGC -u GOMEMLIMIT'
+BUILD   := $(GO) run -C sandbox ./cmd/bootstrap
+TOOLS   := $(CACHE)/tools
+# Modules of our own code. The mains of sandbox/toolchain/programs are vetted as they are built.
 MODULES := . services sandbox bench
 
 .DEFAULT_GOAL := help
@@ -22,40 +31,59 @@ go: # Go is the one thing that has to be there
 
 .PHONY: up
 up: go ## start the sandbox and deploy STACK (dev)
-	@$(SANDBOX) up --stack $(STACK)
+	@test -x $(CACHE)/bin/sandbox || echo 'first time: building Kubernetes, Traefik and Pulumi from source, which takes about 7 minutes on two cores' >&2
+	@$(BUILD) -with node up --stack $(STACK)
 
 .PHONY: preview
 preview: go ## show what `make up` would change
-	@$(SANDBOX) preview --stack $(STACK)
+	@$(BUILD) preview --stack $(STACK)
 
 .PHONY: down
 down: go ## stop the sandbox; its data stays
-	@$(SANDBOX) down
+	@$(BUILD) down
 
 .PHONY: reset
 reset: go ## stop the sandbox and delete its data
-	@$(SANDBOX) reset --yes
+	@$(BUILD) reset --yes
 
 .PHONY: status
 status: go ## what runs, and where
-	@$(SANDBOX) status --stack $(STACK)
+	@$(BUILD) status --stack $(STACK)
 
 .PHONY: logs
 logs: go ## logs of all pods, or of one part: make logs APP=api
-	@$(SANDBOX) logs $(APP)
+	@$(BUILD) logs $(APP)
 
 .PHONY: kubeconfig
 kubeconfig: go ## print the path of the sandbox's kubeconfig
-	@$(SANDBOX) kubeconfig
+	@$(BUILD) kubeconfig
 
 .PHONY: onboard
 onboard: go ## a kubeconfig for a user whom the stack declares: make onboard WHO=alice
 	@test -n "$(WHO)" || { echo 'WHO is missing: write a user of the stack, such as make onboard WHO=alice' >&2; exit 1; }
-	@kubeconfig=$$($(SANDBOX) kubeconfig) && go run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
+	@kubeconfig=$$($(BUILD) kubeconfig) && $(GO) run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
+
+.PHONY: toolchain
+toolchain: go ## build all programs of the sandbox, without starting it
+	@$(BUILD) -with node,engine
+
+.PHONY: toolchain-push
+toolchain-push: toolchain ## upload them for others: make toolchain-push REGISTRY=registry.example.com/team-a
+	@test -n "$(REGISTRY)" || { echo 'REGISTRY is missing: write where the programs go, such as make toolchain-push REGISTRY=registry.example.com/team-a' >&2; exit 1; }
+	@$(GO) run -C sandbox ./cmd/toolchain push $(REGISTRY)
+
+.PHONY: toolchain-pull
+toolchain-pull: go ## take them from there instead of building them: make toolchain-pull TOOLCHAIN=registry.example.com/team-a/journal-toolchain@sha256:...
+	@test -n "$(TOOLCHAIN)" || { echo 'TOOLCHAIN is missing: write what make toolchain-push has printed' >&2; exit 1; }
+	@$(GO) run -C sandbox ./cmd/toolchain pull $(TOOLCHAIN)
+
+.PHONY: clean
+clean: ## delete what the compiler keeps; the sandbox and its programs stay
+	@rm -rf $(CACHE)/go-build $(CACHE)/modules $(CACHE)/tmp
 
 .PHONY: images
 images: go ## build the images; push them with REGISTRY=registry.example.com/team
-	@$(SANDBOX) images $(if $(REGISTRY),--push $(REGISTRY))
+	@$(BUILD) images $(if $(REGISTRY),--push $(REGISTRY))
 
 ## Tests
 
@@ -64,37 +92,42 @@ test: vet lint unit score ## everything that needs no cluster and no root
 
 .PHONY: vet
 vet: go
-	@for m in $(MODULES); do (cd $$m && go vet ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on: $$files" >&2; exit 1; }
 
+.PHONY: tools
+tools: go
+	@mkdir -p $(TOOLS) && $(GO) build -C tools -ldflags='-s -w' -o $(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint github.com/zegl/kube-score/cmd/kube-score
+
 .PHONY: lint
-lint: go
-	@for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
+lint: tools
+	@for m in $(MODULES); do (cd $$m && $(TOOLS)/golangci-lint run ./...) || exit 1; done
 
 .PHONY: unit
 unit: go
-	@set -e; redis=$$(go run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
-	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis go test ./...); done
+	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
+	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis $(GOTEST) ./...); done
 
 # kube-score over the objects of every stack. A tenant's network policies are there before its pods are, so no pod in the
 # stack is theirs; the one other check that is left out has its reason in components/kube/pod.go.
-SCORE := $(TOOL) kube-score score --kubernetes-version v1.34 --ignore-test networkpolicy-targets-pod
+SCORE := $(TOOLS)/kube-score score --kubernetes-version v1.34 --ignore-test networkpolicy-targets-pod
 
 .PHONY: score
-score: go
+score: tools
 	@for f in stacks/testdata/*.yaml; do $(SCORE) --output-format ci $$f > /dev/null || { $(SCORE) $$f; exit 1; }; done
 
 .PHONY: golden
 golden: go ## rewrite the golden files after a change that is meant
-	go test ./stacks -update
+	$(GOTEST) ./stacks -update
 
 # The groups run in the order of their files: the journal's ends by stopping and starting the cluster. The programs that talk
 # to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
 .PHONY: e2e
 e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy, change, exposure, ingresscontroller or scale
-	@go -C sandbox test -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+	@$(BUILD) -with node,engine
+	@cd sandbox && $(GOTEST) -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@go -C services test -tags e2e -count 1 ./namespace-controller/... ./onboard/...
+	@cd services && $(GOTEST) -tags e2e -count 1 ./namespace-controller/... ./onboard/...
 endif
 
 # A node of its own, in a cache of its own, with the programs that `make up` has built; nothing of it stays.
@@ -104,5 +137,5 @@ TENANTS ?= 10 50 100 300
 .PHONY: bench
 bench: go ## seconds, memory and requests of Pulumi, kubectl and Helm for many tenants: make bench TENANTS="10 50"
 	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox/$$d $(BENCH)/journal-sandbox/$$d; done
-	@go build -C bench/helm -o $(BENCH)/helm helm.sh/helm/v4/cmd/helm && go build -C bench -o $(BENCH)/bench .
+	@$(GO) build -C bench/helm -o $(BENCH)/helm helm.sh/helm/v4/cmd/helm && $(GO) build -C bench -o $(BENCH)/bench .
 	@XDG_CACHE_HOME=$(BENCH) JOURNAL_HTTP_PORT=8181 JOURNAL_API_PORT=16543 $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)

@@ -20,6 +20,7 @@ import (
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
+	"example.com/journal/sandbox/toolchain"
 	"example.com/journal/stacks"
 )
 
@@ -40,7 +41,7 @@ func (c *own) Check(ctx context.Context, _ *stacks.Config) error {
 	return node.Check(ctx, config)
 }
 
-func (c *own) Programs() []string { return []string{"kubernetes", "traefik"} }
+func (c *own) Programs() []string { return toolchain.Node }
 
 func (c *own) Start(ctx context.Context, progress io.Writer) error {
 	config, err := node.ConfigFromEnv(c.dir, c.getenv, progress)

@@ -1,26 +1,23 @@
-// Package toolchain builds the programs that others wrote and the sandbox runs: Kubernetes, Traefik, Pulumi's engine and
-// its two plugins. Each folder below is a module that pins one set of versions that go together.
+// Package toolchain builds the programs that others wrote and the sandbox runs (Kubernetes, Traefik, Pulumi's engine and its two
+// plugins) and the sandbox's own command. All of them come from one module, toolchain/programs, so there is one version of each
+// library and one compilation of each package.
+//
+// It imports the standard library alone: the command that starts a build is there within seconds.
 package toolchain
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
+	"syscall"
 
 	"example.com/journal/sandbox/cache"
 )
@@ -28,223 +25,171 @@ import (
 // program is one executable and how it is built.
 type program struct {
 	name   string   // the executable's name in cache.Dir.Bin
-	module string   // the folder of its module, below sandbox/toolchain
-	pkg    string   // the package to build
+	pkg    string   // the package to build, as it is named in the module toolchain/programs
 	stamps []string // what the linker sets, as -X takes it
-	// files are copied into <name>.d beside the executable: a module and the paths within it.
-	filesOf string
-	files   []string
+	files  []files  // what it reads at run time; they are put into <name>.d beside the executable
 }
 
-// programs are all of them, those that take longest first.
+// files are files of a pinned module.
+type files struct {
+	module, pattern string // a module's path, and the files in it
+}
+
+// module is the path of toolchain/programs.
+const module = "example.com/journal/sandbox/toolchain/programs"
+
+// programs are all of them, in the order in which the compiler begins with them. The stamps are versions that programs report:
+// a test holds them to go.mod.
 var programs = []program{
+	{name: "sandbox", pkg: "example.com/journal/sandbox/cmd/sandbox"},
 	{
-		name: "pulumi-resource-kubernetes", module: "pulumi", pkg: "./pulumi-resource-kubernetes",
-		filesOf: "github.com/pulumi/pulumi-kubernetes/provider/v4",
-		files:   []string{"cmd/pulumi-resource-kubernetes/schema.json", "cmd/pulumi-resource-kubernetes/terraform-mapping.json"},
-	},
-	{
-		name: "kubernetes", module: "kubernetes", pkg: ".",
+		name: "kubernetes", pkg: module + "/kubernetes",
 		stamps: []string{"k8s.io/component-base/version.gitVersion=v1.37.2", "k8s.io/client-go/pkg/version.gitVersion=v1.37.2"},
 	},
-	{name: "traefik", module: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik"},
-	{name: "pulumi-resource-random", module: "random", pkg: "."},
 	{
-		name: "pulumi", module: "pulumi", pkg: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+		name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik",
+		files: []files{
+			{"github.com/traefik/traefik/v3", "docs/content/reference/dynamic-configuration/traefik.io_*.yaml"},
+			{"sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_*.yaml"},
+		},
+	},
+	{
+		name: "pulumi", pkg: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
 		// The engine refuses to destroy what an inline program made when it does not know its own version.
 		stamps: []string{"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.230.0"},
 	},
+	{
+		name: "pulumi-resource-kubernetes", pkg: module + "/pulumi-resource-kubernetes",
+		files: []files{
+			{"github.com/pulumi/pulumi-kubernetes/provider/v4", "cmd/pulumi-resource-kubernetes/schema.json"},
+			{"github.com/pulumi/pulumi-kubernetes/provider/v4", "cmd/pulumi-resource-kubernetes/terraform-mapping.json"},
+		},
+	},
+	{name: "pulumi-resource-random", pkg: module + "/pulumi-resource-random"},
 }
 
-// concurrency is how many programs are built at once: one that links, on one core, while another compiles.
-const concurrency = 2
-
-// Build puts every program into dir.Bin that is not there yet in the pinned version. The first time takes some twenty
-// minutes on two cores; progress says how far it is. Repo is the root of the checkout.
-func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) error {
-	b := builder{repo: repo, bin: dir.Bin(), progress: progress}
-	var missing []program
-	for _, p := range programs {
-		key, err := b.key(p)
-		if err != nil {
-			return fmt.Errorf("toolchain: %s: %w", p.name, err)
-		}
-		if built, _ := os.ReadFile(b.stampPath(p)); string(built) != key {
-			missing = append(missing, p)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if _, err := exec.LookPath("go"); err != nil {
-		return fmt.Errorf("toolchain: no go command on PATH: install Go %s or newer", strings.TrimPrefix(runtime.Version(), "go"))
-	}
-	fmt.Fprintf(progress, "toolchain: building %d programs, once: about twenty minutes on two cores\n", len(missing))
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	queue := make(chan program, len(missing))
-	for _, p := range missing {
-		queue <- p
-	}
-	close(queue)
-	errs := make(chan error, len(missing))
-	var workers sync.WaitGroup
-	for range concurrency {
-		workers.Go(func() {
-			for p := range queue {
-				if err := b.build(ctx, p); err != nil {
-					errs <- fmt.Errorf("toolchain: %s: %w", p.name, err)
-					cancel()
-				}
-			}
-		})
-	}
-	workers.Wait()
-	close(errs)
-	return <-errs // the first one is the cause; nil when the channel is empty
+// libraries are what the programs in the container images are mostly made of. They are compiled with the sandbox's command, while
+// nothing waits for them.
+var libraries = []string{
+	"github.com/prometheus/client_golang/prometheus/promhttp", "github.com/redis/go-redis/v9", "sigs.k8s.io/controller-runtime",
 }
 
-// builder builds programs from a checkout into a folder.
-type builder struct {
-	repo, bin string
-	progress  io.Writer
-	mu        sync.Mutex // guards progress
+// Node are the programs that a node of the sandbox's own runs; Engine are those that deploy a stack on any cluster.
+var (
+	Node   = []string{"kubernetes", "traefik"}
+	Engine = []string{"pulumi", "pulumi-resource-kubernetes", "pulumi-resource-random"}
+)
+
+// Names are those of all programs.
+func Names() []string {
+	names := make([]string, len(programs))
+	for i, p := range programs {
+		names[i] = p.name
+	}
+	return names
 }
 
-func (b *builder) moduleDir(p program) string {
-	return filepath.Join(b.repo, "sandbox", "toolchain", p.module)
-}
-
-// stampPath is the file that says which key a built program has.
-func (b *builder) stampPath(p program) string { return filepath.Join(b.bin, "."+p.name+".key") }
-
-// key names everything that a program is built from: the compiler, the pinned versions, our own sources and the stamps.
-func (b *builder) key(p program) (string, error) {
-	hash := sha256.New()
-	fmt.Fprintln(hash, runtime.Version(), p)
-	err := filepath.WalkDir(b.moduleDir(p), func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		fmt.Fprintf(hash, "%s %d\n%s", strings.TrimPrefix(path, b.repo), len(text), text)
+// Build puts the named programs into dir.Bin unless they are there in the pinned version. Without a compiled package the first
+// time takes about seven minutes on two cores for all of them; progress says how far it is. A build that is interrupted goes on
+// where it was. Repo is the root of the checkout.
+func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, names ...string) error {
+	b := &builder{repo: repo, dir: dir, progress: progress}
+	missing, err := b.missing(names)
+	if err != nil || len(missing) == 0 {
 		return err
-	})
-	return hex.EncodeToString(hash.Sum(nil)), err
-}
-
-// build builds one program, puts its files beside it and only then writes down that it is there.
-func (b *builder) build(ctx context.Context, p program) error {
-	start := time.Now()
-	key, err := b.key(p)
+	}
+	unlock, err := b.lock()
 	if err != nil {
 		return err
 	}
-	if err := b.compile(ctx, p, start); err != nil {
+	defer unlock()
+	if missing, err = b.missing(names); err != nil || len(missing) == 0 { // another process may have built them in the meantime
 		return err
 	}
-	if err := b.copyFiles(ctx, p); err != nil {
-		return err
-	}
-	b.say("toolchain: %s is built, in %s", p.name, time.Since(start).Round(time.Second))
-	return os.WriteFile(b.stampPath(p), []byte(key), 0o644)
-}
-
-// compile runs the Go compiler and reports every ten seconds how many packages it has done.
-func (b *builder) compile(ctx context.Context, p program, start time.Time) error {
-	total, err := b.goCommand(ctx, p, "list", "-deps", p.pkg).Output()
-	if err != nil {
-		return commandError(err)
-	}
-	flags := []string{"-s", "-w"}
-	for _, stamp := range p.stamps {
-		flags = append(flags, "-X", stamp)
-	}
-	// The linker writes to another name, so that an interrupted build leaves no half executable under the real one.
-	partial := filepath.Join(b.bin, "."+p.name+".partial")
-	defer func() { _ = os.Remove(partial) }()
-	command := b.goCommand(ctx, p, "build", "-v", "-ldflags", strings.Join(flags, " "), "-o", partial, p.pkg)
-	output, err := command.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := command.Start(); err != nil {
-		return err
-	}
-
-	var done atomic.Int64
-	finished := make(chan struct{})
-	defer close(finished)
-	go func() {
-		for tick := time.NewTicker(10 * time.Second); ; {
-			select {
-			case <-finished:
-				tick.Stop()
-				return
-			case <-tick.C:
-				b.say("toolchain: %s: compiled %d of at most %d packages, %s", p.name, done.Load(), bytes.Count(total, []byte("\n")), time.Since(start).Round(time.Second))
-			}
-		}
-	}()
-	var last []string // what the compiler said, for the error
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		done.Add(1)
-		if last = append(last, lines.Text()); len(last) > 20 {
-			last = last[1:]
-		}
-	}
-	if err := command.Wait(); err != nil {
-		return errors.Join(err, errors.New(strings.Join(last, "\n")))
-	}
-	return os.Rename(partial, filepath.Join(b.bin, p.name))
-}
-
-// copyFiles copies what a program reads at run time out of the module that it is built from.
-func (b *builder) copyFiles(ctx context.Context, p program) error {
-	if len(p.files) == 0 {
-		return nil
-	}
-	module, err := b.goCommand(ctx, p, "list", "-m", "-f", "{{.Dir}}", p.filesOf).Output()
-	if err != nil {
-		return commandError(err)
-	}
-	target := filepath.Join(b.bin, p.name+".d")
-	if err := os.MkdirAll(target, 0o755); err != nil {
-		return err
-	}
-	for _, file := range p.files {
-		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(module)), file))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(target, filepath.Base(file)), text, 0o644); err != nil {
-			return err
-		}
+	if err := b.build(ctx, missing); err != nil {
+		return fmt.Errorf("toolchain: %w", err)
 	}
 	return nil
 }
 
-// goCommand runs the go command in the program's module, whatever workspace the caller is in.
-func (b *builder) goCommand(ctx context.Context, p program, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, "go", args...)
-	command.Dir = b.moduleDir(p)
-	command.Env = append(slices.Clone(os.Environ()), "GOWORK=off")
-	return command
+// builder builds programs from a checkout into a cache.
+type builder struct {
+	repo     string
+	dir      cache.Dir
+	progress io.Writer
 }
 
-// say prints one line of progress.
-func (b *builder) say(format string, operands ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fmt.Fprintf(b.progress, format+"\n", operands...)
-}
-
-// commandError is the error of a command with what it said on standard error.
-func commandError(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return fmt.Errorf("%w: %s", err, cmp.Or(strings.TrimSpace(string(exit.Stderr)), "no message"))
+// missing returns the named programs that are not there, or not as they would be built now.
+func (b *builder) missing(names []string) ([]program, error) {
+	var missing []program
+	for _, p := range programs {
+		if !slices.Contains(names, p.name) {
+			continue
+		}
+		key, err := b.key(p)
+		if err != nil {
+			return nil, fmt.Errorf("toolchain: %s: %w", p.name, err)
+		}
+		built, _ := os.ReadFile(b.keyFile(p))
+		if _, err := os.Stat(filepath.Join(b.dir.Bin(), p.name)); err != nil || string(built) != key {
+			missing = append(missing, p)
+		}
 	}
-	return err
+	return missing, nil
+}
+
+// lock waits until no other process builds into the same cache. The kernel releases it when this process ends.
+func (b *builder) lock() (unlock func(), err error) {
+	file, err := os.OpenFile(b.dir.Path("toolchain.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+func (b *builder) moduleDir() string {
+	return filepath.Join(b.repo, "sandbox", "toolchain", "programs")
+}
+
+// keyFile is the file that says which key a built program has.
+func (b *builder) keyFile(p program) string { return filepath.Join(b.dir.Bin(), "."+p.name+".key") }
+
+// key names everything that a program is built from: the compiler, its flags, the pinned versions and our own sources.
+func (b *builder) key(p program) (string, error) {
+	hash := sha256.New()
+	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH, p, flags)
+	folders := []string{"sandbox/toolchain/programs"}
+	if p.name == "sandbox" {
+		folders = []string{"main.go", "go.mod", "go.sum", "components", "internal", "stacks", "sandbox"}
+	}
+	for _, folder := range folders {
+		if err := hashFiles(hash, b.repo, folder); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// hashFiles adds the files of a folder that can be in an executable: no tests and no test data.
+func hashFiles(hash io.Writer, repo, folder string) error {
+	return filepath.WalkDir(filepath.Join(repo, folder), func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == "e2e"):
+			return filepath.SkipDir
+		case entry.IsDir() || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(hash, "%s %d\n%s", strings.TrimPrefix(path, repo), len(text), text)
+		return err
+	})
 }

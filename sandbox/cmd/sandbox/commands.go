@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +20,7 @@ import (
 	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/toolchain"
 )
 
 // console is what a command reads and writes.
@@ -36,8 +36,7 @@ func (c console) say(format string, args ...any) { fmt.Fprintf(c.err, format+"\n
 type sandbox struct {
 	console
 	dir                            cache.Dir
-	repo, stack, context, registry string     // flags
-	building                       sync.Mutex // the toolchain's
+	repo, stack, context, registry string // flags
 }
 
 func run(ctx context.Context, args []string, c console) error {
@@ -142,7 +141,7 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.programs(ctx, newPhases(s.err), repo, engine); err != nil {
+	if err := toolchain.Build(ctx, repo, s.dir, s.err, toolchain.Engine...); err != nil {
 		return err
 	}
 	var built []images.Image

@@ -20,9 +20,6 @@ import (
 	"example.com/journal/stacks"
 )
 
-// engine are the toolchain's programs that deploy a stack, wherever it goes.
-var engine = []string{"pulumi", "pulumi-resource-kubernetes", "pulumi-resource-random"}
-
 // up does everything from a fresh checkout to a page in the browser.
 func (s *sandbox) up(ctx context.Context) error {
 	c, err := s.target()
@@ -40,15 +37,18 @@ func (s *sandbox) up(ctx context.Context) error {
 	}
 
 	phases := newPhases(s.err)
+	programs := func(ctx context.Context, names []string) error {
+		return phases.do("toolchain", func(log io.Writer) error { return toolchain.Build(ctx, repo, s.dir, log, names...) })
+	}
 	var built []images.Image
 	group, each := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := s.programs(each, phases, repo, c.Programs()); err != nil {
+		if err := programs(each, c.Programs()); err != nil {
 			return err
 		}
 		return phases.do("cluster", func(log io.Writer) error { return c.Start(each, log) })
 	})
-	group.Go(func() error { return s.programs(each, phases, repo, engine) })
+	group.Go(func() error { return programs(each, toolchain.Engine) })
 	if c.TakesImages() {
 		group.Go(func() error {
 			return phases.do("images", func(log io.Writer) (err error) {
@@ -108,16 +108,6 @@ func (s *sandbox) decided(repo string) (*stacks.Config, error) {
 		return nil, err
 	}
 	return &decided, nil
-}
-
-// programs returns when the named programs of the toolchain are there. It is the only place that asks for them.
-func (s *sandbox) programs(ctx context.Context, phases *phases, repo string, names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	s.building.Lock()
-	defer s.building.Unlock()
-	return phases.do("toolchain", func(log io.Writer) error { return toolchain.Build(ctx, repo, s.dir, log) })
 }
 
 // phases measures the steps of a command and marks what they say with their names.

@@ -1,0 +1,2 @@
+// Package generic: its help for tests is not in a file for tests, and brings all fake clients with it.
+package generic

@@ -1,0 +1,28 @@
+// Package v2beta2 stands for an API version that Kubernetes took out of k8s.io/api in 1.37. A library of Pulumi's Kubernetes
+// plugin still names its HorizontalPodAutoscaler in a type switch, where no object of today's API servers ever arrives.
+package v2beta2
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// HorizontalPodAutoscaler is as much of it as the type switch looks at.
+type HorizontalPodAutoscaler struct {
+	metav1.ObjectMeta
+	Spec struct{ Metrics []MetricSpec }
+}
+
+// MetricSpec is one metric.
+type MetricSpec struct{ Type string }
+
+// GetObjectKind makes it an object.
+func (*HorizontalPodAutoscaler) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject makes it an object.
+func (h *HorizontalPodAutoscaler) DeepCopyObject() runtime.Object {
+	c := *h
+	h.DeepCopyInto(&c.ObjectMeta)
+	return &c
+}
