@@ -170,14 +170,17 @@ func (c *foreign) State() string { return filepath.Join(c.folder, "pulumi") }
 // Address is the one that the controller of the namespace's Ingress or Gateway reports, with the port that users type.
 func (c *foreign) Address(ctx context.Context, page *url.URL, namespace string) (string, error) {
 	type address struct {
-		IP              string `json:"ip"`
-		Hostname, Value string
+		IP       string `json:"ip"`
+		Hostname string `json:"hostname"`
+		Value    string `json:"value"`
 	}
 	type route struct {
 		Status struct {
-			LoadBalancer struct{ Ingress []address }
-			Addresses    []address
-		}
+			LoadBalancer struct {
+				Ingress []address `json:"ingress"`
+			} `json:"loadBalancer"`
+			Addresses []address `json:"addresses"`
+		} `json:"status"`
 	}
 	port := page.Port()
 	if port == "" {

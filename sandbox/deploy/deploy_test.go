@@ -113,7 +113,7 @@ func TestTheEngineRunsInACopyWithTheOverridesAndTheRepositoryStaysAsItIs(t *test
 }
 
 func TestWhatPulumiWroteToFindItsKeyOutlivesTheNextWorkCopy(t *testing.T) {
-	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\n")
+	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\nconfig:\n  journal:apiReplicas: 3\n")
 	s := newStack(t, config)
 	fakeEngine(t, s, "")
 	path := filepath.Join(s.work.path, "Pulumi.dev.yaml")
