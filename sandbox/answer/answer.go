@@ -72,7 +72,8 @@ func unfinished(ctx context.Context, client *objects.Client, namespace string) (
 	for _, d := range deployments {
 		if want := *cmp.Or(d.Spec.Replicas, new(int32)); d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < want ||
 			d.Status.Replicas > d.Status.UpdatedReplicas || d.Status.AvailableReplicas < want {
-			return fmt.Sprintf("Deployment %s: %d of %d pods are new and available", d.Name, min(d.Status.UpdatedReplicas, d.Status.AvailableReplicas), want), nil
+			return fmt.Sprintf("Deployment %s: %d of %d pods are new, %d available, and %d old ones are left", d.Name, d.Status.UpdatedReplicas, want,
+				d.Status.AvailableReplicas, d.Status.Replicas-d.Status.UpdatedReplicas), nil
 		}
 	}
 	return "", nil

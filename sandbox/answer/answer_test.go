@@ -65,9 +65,9 @@ func TestARolloutLastsUntilAllPodsAreThoseThatAreDeclared(t *testing.T) {
 		{"", `{` + apps + `"kind": "Deployment", "metadata": {"name": "api", "generation": 2}, "spec": {"replicas": 2},
 			"status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}}`, "Deployment api"},
 		{"", `{` + apps + `"kind": "Deployment", "metadata": {"name": "api"}, "spec": {"replicas": 2},
-			"status": {"replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}}`, "Deployment api"},
+			"status": {"replicas": 3, "updatedReplicas": 2, "availableReplicas": 2}}`, "1 old ones are left"},
 		{"", `{` + apps + `"kind": "Deployment", "metadata": {"name": "api"}, "spec": {"replicas": 2},
-			"status": {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}}`, "1 of 2"},
+			"status": {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}}`, "1 available"},
 	} {
 		got, err := unfinished(t.Context(), serve(t, map[string]string{"statefulsets": c.sets, "deployments": c.deployments}), "journal")
 		if err != nil || c.want == "" && got != "" || !strings.Contains(got, c.want) {

@@ -151,11 +151,24 @@ func (s *Stack) Preview(ctx context.Context) (Result, error) {
 }
 
 // Destroy deletes all objects of the stack from the cluster, and with them the data that they hold. After a run that was
-// killed it refuses to: the state does not know all objects until Up has been run again.
+// killed it refuses to: the state does not know all objects until Up has been run again. It deletes all or nothing, where the
+// engine would stop halfway at an object that is protected.
 func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 	return s.run(ctx, func(ctx context.Context) (auto.Stack, error) {
 		if s.work.unfinished() {
 			return auto.Stack{}, errors.New("an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind")
+		}
+		checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
+		if err != nil {
+			return auto.Stack{}, err
+		}
+		for _, r := range checkpoint.Resources {
+			if r.Protect {
+				err = errors.Join(err, fmt.Errorf("%s is protected; run up with unprotected: true for its tenant first, nothing was deleted", label(string(r.URN))))
+			}
+		}
+		if err != nil {
+			return auto.Stack{}, err
 		}
 		return s.deployed(ctx)
 	}, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {

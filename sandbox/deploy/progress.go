@@ -102,6 +102,9 @@ func isObject(step apitype.StepEventMetadata) bool {
 
 func (p *progress) diagnose(event apitype.DiagnosticEvent) {
 	message := strings.TrimSpace(colors.Never.Colorize(event.Message))
+	if message == "" {
+		return
+	}
 	if event.URN != "" && resource.URN(event.URN).Type() != resource.RootStackType {
 		message = label(event.URN) + ": " + message
 	}

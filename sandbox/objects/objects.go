@@ -45,9 +45,9 @@ func Open(kubeconfig string) (*Client, error) {
 	return New(config)
 }
 
-// New returns a client without a limit of its own: what it asks is little.
+// New returns a client without a limit of its own: what it asks is little. Whoever lists all kinds meets deprecated ones.
 func New(config *rest.Config) (*Client, error) {
-	config.QPS = -1
+	config.QPS, config.WarningHandler = -1, rest.NoWarnings{}
 	kinds, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, err

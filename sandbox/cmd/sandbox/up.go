@@ -132,8 +132,10 @@ func (p *phases) do(name string, step func(log io.Writer) error) error {
 	log.flush()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.order = append(p.order, name)
-	p.took[name] = time.Since(start)
+	if _, again := p.took[name]; !again {
+		p.order = append(p.order, name)
+	}
+	p.took[name] = max(p.took[name], time.Since(start))
 	return err
 }
 
