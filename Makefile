@@ -108,6 +108,12 @@ unit: go
 	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
 	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis $(GOTEST) ./...); done
 
+# The race detector needs C, and packages of its own: CI runs it, and `make test` does not wait for it.
+.PHONY: race
+race: go ## the unit tests again, with the race detector and in another order
+	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
+	for m in $(MODULES); do (cd $$m && CGO_ENABLED=1 REDIS_SERVER=$$redis $(GOTEST) -race -shuffle=on ./...); done
+
 # kube-score over the objects of every stack. A tenant's network policies are there before its pods are, so no pod in the
 # stack is theirs; the one other check that is left out has its reason in components/kube/pod.go.
 SCORE := $(TOOLS)/kube-score score --kubernetes-version v1.34 --ignore-test networkpolicy-targets-pod
