@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"example.com/journal/sandbox/internal/files"
 )
 
 // LibraryPath returns the folders of a root that hold its shared libraries, separated by colons, as LD_LIBRARY_PATH and the
@@ -32,10 +34,7 @@ func Wrapper(root, program string) (string, error) {
 		return "", fmt.Errorf("program %s of %s: %w", program, root, err)
 	}
 	wrapper := filepath.Join(root, ".wrappers", filepath.Base(program))
-	if err := os.MkdirAll(filepath.Dir(wrapper), 0o755); err != nil {
-		return "", err
-	}
-	return wrapper, writeFile(wrapper, "#!/bin/sh\nexec "+line+" \"$@\"\n", 0o755)
+	return wrapper, files.Write(wrapper, []byte("#!/bin/sh\nexec "+line+" \"$@\"\n"), 0o755)
 }
 
 // commandLine returns words for sh. The loader's link is followed within the root: it may be an absolute one.
