@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/journal/sandbox/internal/files"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // errStaleLists says that the lists name package files which the archive no longer has.
@@ -51,7 +51,7 @@ type apt struct {
 
 func openApt(ctx context.Context, cacheDir string) (*apt, error) {
 	a := &apt{status: filepath.Join(cacheDir, "apt-status"), ownLists: filepath.Join(cacheDir, "apt-lists")}
-	if err := files.Write(a.status, []byte(installed), 0o644); err != nil {
+	if err := disk.Write(a.status, []byte(installed), 0o644); err != nil {
 		return nil, err
 	}
 	out, err := command(ctx, "", "apt-config", "shell", "lists", "Dir::State::lists/d")

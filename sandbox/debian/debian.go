@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/journal/sandbox/internal/files"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // packagesFile names the file in a root that lists what the root holds, one name=version a line.
@@ -52,7 +52,7 @@ func extract(ctx context.Context, cacheDir, name string, packages []string) (str
 		return "", err
 	}
 	// One process at a time: apt-get takes locks of its own, and gives up at once.
-	lock, err := files.Lock(ctx, filepath.Join(cacheDir, "lock"))
+	lock, err := disk.Lock(ctx, filepath.Join(cacheDir, "lock"))
 	if err != nil {
 		return "", err
 	}
@@ -75,7 +75,7 @@ func extract(ctx context.Context, cacheDir, name string, packages []string) (str
 	if err != nil {
 		return "", err
 	}
-	return root, files.Write(latest, []byte(root+"\n"+source.stamp()+"\n"), 0o644)
+	return root, disk.Write(latest, []byte(root+"\n"+source.stamp()+"\n"), 0o644)
 }
 
 // Versions returns the Debian version of every package in a root that Extract made.

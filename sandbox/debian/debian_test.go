@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/journal/sandbox/internal/files"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // needApt skips a test that resolves and downloads packages where that cannot work.
@@ -135,13 +135,13 @@ func TestMessagesOfAptSayWhatToDo(t *testing.T) {
 func TestRootIsUsedAgainOnlyForTheSameLists(t *testing.T) {
 	dir := t.TempDir()
 	latest := filepath.Join(dir, "latest")
-	if err := files.Write(latest, []byte(dir+"\nmonday\n"), 0o600); err != nil {
+	if err := disk.Write(latest, []byte(dir+"\nmonday\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := recall(latest, "monday"); ok {
 		t.Error("a root that is gone was used")
 	}
-	if err := files.Write(filepath.Join(dir, packagesFile), []byte("a=1\n"), 0o600); err != nil {
+	if err := disk.Write(filepath.Join(dir, packagesFile), []byte("a=1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for stamp, want := range map[string]bool{"monday": true, "tuesday": false, "": true} {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/journal/sandbox/internal/files"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // LibraryPath returns the folders of a root that hold its shared libraries, separated by colons, as LD_LIBRARY_PATH and the
@@ -34,7 +34,7 @@ func Wrapper(root, program string) (string, error) {
 		return "", fmt.Errorf("program %s of %s: %w", program, root, err)
 	}
 	wrapper := filepath.Join(root, ".wrappers", filepath.Base(program))
-	return wrapper, files.Write(wrapper, []byte("#!/bin/sh\nexec "+line+" \"$@\"\n"), 0o755)
+	return wrapper, disk.Write(wrapper, []byte("#!/bin/sh\nexec "+line+" \"$@\"\n"), 0o755)
 }
 
 // commandLine returns words for sh. The loader's link is followed within the root: it may be an absolute one.

@@ -1,5 +1,5 @@
-// Package files has what several parts of the sandbox do with files: locks, and replacing a file in one step.
-package files
+// Package disk has what several parts of the sandbox do with files: locks, and replacing a file in one step.
+package disk
 
 import (
 	"context"
