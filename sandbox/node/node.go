@@ -211,8 +211,7 @@ func spawn(ctx context.Context, config Config) (own bool, err error) {
 	if err := cgroup.Make(); err != nil {
 		return false, err
 	}
-	settings := daemon.Settings{Cache: config.Dir.Root(), Debian: root, Ports: config.asked()}
-	if err := daemon.Spawn(settings, config.Dir, lock, listeners); err != nil {
+	if err := daemon.Spawn(config.Dir, root, config.asked(), lock, listeners); err != nil {
 		return false, fmt.Errorf("start the node: %w", err)
 	}
 	return true, nil

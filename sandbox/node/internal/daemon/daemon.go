@@ -30,7 +30,6 @@ var errStopped = errors.New("stopped")
 
 // daemon is the node's process: PID 1 of its namespaces and the parent of all components.
 type daemon struct {
-	settings   Settings
 	status     Status
 	statusFile string // as seen from the current root
 	listeners  [3]net.Listener
@@ -111,10 +110,11 @@ func (d *daemon) handleSignals() {
 
 // prepare makes the namespaces the node's own, and writes what all components share.
 func (d *daemon) prepare(told string) error {
-	if err := json.Unmarshal([]byte(told), &d.settings); err != nil {
+	var s settings
+	if err := json.Unmarshal([]byte(told), &s); err != nil {
 		return err
 	}
-	dir, err := cache.At(d.settings.Cache)
+	dir, err := cache.At(s.Cache)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,6 @@ func (d *daemon) prepare(told string) error {
 	if err != nil {
 		return fmt.Errorf("/proc/self leads to %q, not to a process", self)
 	}
-	s := d.settings
 	d.status = Status{Ports: s.Ports, PID: pid, Since: time.Now()}
 	if err := d.status.Write(d.statusFile); err != nil {
 		return err

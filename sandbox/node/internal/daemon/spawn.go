@@ -25,8 +25,8 @@ import (
 // stopTimeout is what an orderly stop may take before the node is killed.
 const stopTimeout = 25 * time.Second
 
-// Settings are what the node's process is told on its command line.
-type Settings struct {
+// settings are what the node's process is told on its command line.
+type settings struct {
 	Cache  string // the root of cache.Dir
 	Debian string // the unpacked packages
 	Ports
@@ -40,9 +40,9 @@ const (
 
 // Spawn starts this executable again as the node, which inherits the lock and the listeners of its three ports. They are made
 // on the machine's side: a socket stays in the network it was made in, so the node accepts the machine's connections
-// without being in its network.
-func Spawn(s Settings, dir cache.Dir, lock *os.File, listeners [3]*os.File) error {
-	told, err := json.Marshal(s)
+// without being in its network. Debian is the folder of the unpacked packages.
+func Spawn(dir cache.Dir, debian string, ports Ports, lock *os.File, listeners [3]*os.File) error {
+	told, err := json.Marshal(settings{Cache: dir.Root(), Debian: debian, Ports: ports})
 	if err != nil {
 		return err
 	}
