@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // errStaleLists says that the lists name package files which the archive no longer has.
@@ -49,7 +51,7 @@ type apt struct {
 
 func openApt(ctx context.Context, cacheDir string) (*apt, error) {
 	a := &apt{status: filepath.Join(cacheDir, "apt-status"), ownLists: filepath.Join(cacheDir, "apt-lists")}
-	if err := writeFile(a.status, installed, 0o644); err != nil {
+	if err := disk.Write(a.status, []byte(installed), 0o644); err != nil {
 		return nil, err
 	}
 	out, err := command(ctx, "", "apt-config", "shell", "lists", "Dir::State::lists/d")
@@ -67,9 +69,9 @@ func openApt(ctx context.Context, cacheDir string) (*apt, error) {
 
 // stamp changes when the package lists do: it is the newest change among them, and empty if there are none.
 func (a *apt) stamp() string {
-	files, _ := filepath.Glob(filepath.Join(a.lists, "*_Packages*"))
+	lists, _ := filepath.Glob(filepath.Join(a.lists, "*_Packages*"))
 	stamp := ""
-	for _, file := range files {
+	for _, file := range lists {
 		if info, err := os.Stat(file); err == nil {
 			stamp = max(stamp, info.ModTime().UTC().Format("2006-01-02T15:04:05.000000000"))
 		}
@@ -78,12 +80,12 @@ func (a *apt) stamp() string {
 }
 
 func (a *apt) run(ctx context.Context, dir string, args ...string) (string, error) {
-	return command(ctx, dir, "apt-get", append([]string{
-		"-q", "-y", "-o", "Dir::State::status=" + a.status, "-o", "Dir::State::lists=" + a.lists,
+	return command(ctx, dir, "apt-get", append(args,
+		"-q", "-y", "-o", "Dir::State::status="+a.status, "-o", "Dir::State::lists="+a.lists,
 		"-o", "APT::Immediate-Configure=false", // nothing is configured; the order does not matter
 		"-o", "APT::Sandbox::User=root", // a root's downloads land in folders that the user _apt cannot enter
 		"-o", "Acquire::Retries=2",
-	}, args...)...)
+	)...)
 }
 
 // updateOwnLists fetches package lists into the cache and uses these from now on.
@@ -158,14 +160,11 @@ func unpack(ctx context.Context, dir, root string, want int) error {
 			return err
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil {
-		return err
+	archives, _ := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if len(archives) != want {
+		return fmt.Errorf("apt-get downloaded %d packages of %d", len(archives), want)
 	}
-	if len(files) != want {
-		return fmt.Errorf("apt-get downloaded %d packages of %d", len(files), want)
-	}
-	for _, file := range files {
+	for _, file := range archives {
 		if err := unpackOne(ctx, file, root); err != nil {
 			return fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
 		}
@@ -208,26 +207,14 @@ func command(ctx context.Context, dir, program string, args ...string) (string, 
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if err == nil {
-		return stdout.String(), nil
-	}
+	out, err := cmd.Output()
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	return "", explain(program+" "+verb(args), err, stderr.String())
-}
-
-// verb returns the first argument that is no option, which names what a failed command was about.
-func verb(args []string) string {
-	for i, arg := range args {
-		if !strings.HasPrefix(arg, "-") && (i == 0 || args[i-1] != "-o") {
-			return arg
-		}
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		err = explain(program+" "+args[0], err, string(exit.Stderr))
 	}
-	return ""
+	return string(out), err
 }
 
 // explain turns apt's messages into an error that says what to do.

@@ -3,7 +3,6 @@
 package debian
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,8 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
+
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // packagesFile names the file in a root that lists what the root holds, one name=version a line.
@@ -52,23 +51,17 @@ func extract(ctx context.Context, cacheDir, name string, packages []string) (str
 	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
 		return "", err
 	}
+	// One process at a time: apt-get takes locks of its own, and gives up at once.
+	lock, err := disk.Lock(ctx, filepath.Join(cacheDir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }()
 	source, err := openApt(ctx, cacheDir)
 	if err != nil {
 		return "", err
 	}
 	latest := filepath.Join(cacheDir, name+"-"+digest(packages)+".latest")
-	if root, ok := recall(latest, source.stamp()); ok {
-		return root, nil
-	}
-	unlock, err := lock(ctx, filepath.Join(cacheDir, "lock"))
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	// Somebody else may have done the work, or have fetched lists, in the meantime.
-	if source, err = openApt(ctx, cacheDir); err != nil {
-		return "", err
-	}
 	if root, ok := recall(latest, source.stamp()); ok {
 		return root, nil
 	}
@@ -82,23 +75,21 @@ func extract(ctx context.Context, cacheDir, name string, packages []string) (str
 	if err != nil {
 		return "", err
 	}
-	return root, writeFile(latest, root+"\n"+source.stamp()+"\n", 0o644)
+	return root, disk.Write(latest, []byte(root+"\n"+source.stamp()+"\n"), 0o644)
 }
 
 // Versions returns the Debian version of every package in a root that Extract made.
 func Versions(root string) (map[string]string, error) {
-	file, err := os.Open(filepath.Join(root, packagesFile))
+	text, err := os.ReadFile(filepath.Join(root, packagesFile))
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a folder made by debian.Extract: %w", root, err)
 	}
-	defer func() { _ = file.Close() }()
 	versions := map[string]string{}
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		name, version, _ := strings.Cut(lines.Text(), "=")
+	for line := range strings.FieldsSeq(string(text)) {
+		name, version, _ := strings.Cut(line, "=")
 		versions[name] = version
 	}
-	return versions, lines.Err()
+	return versions, nil
 }
 
 func validate(name string, packages []string) error {
@@ -139,46 +130,4 @@ func recall(latest, stamp string) (root string, ok bool) {
 func digest(words []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(words)), "\n")))
 	return hex.EncodeToString(sum[:6])
-}
-
-// lock waits until no other process or goroutine extracts into the same folder: apt-get takes locks of its own and gives up
-// at once. The lock goes with the process, so a killed one never blocks the next.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			_ = file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			_ = file.Close()
-			return nil, fmt.Errorf("wait for another process that holds %s: %w", path, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// writeFile replaces a file in one step, so that no reader sees half of it.
-func writeFile(path, text string, mode os.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.WriteString(text)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package debian
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // needApt skips a test that resolves and downloads packages where that cannot work.
@@ -131,35 +132,16 @@ func TestMessagesOfAptSayWhatToDo(t *testing.T) {
 	wantError(t, explain("apt-get install", exit, "E: Unmet dependencies\n"), "apt-get install: exit status 100: Unmet dependencies")
 }
 
-func TestWaitForAnotherProcessEndsWithTheContext(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lock(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := lock(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a held lock: got %v, want the context's error", err)
-	}
-	unlock()
-	unlock, err = lock(t.Context(), path)
-	if err != nil {
-		t.Fatalf("a lock given back: %v", err)
-	}
-	unlock()
-}
-
 func TestRootIsUsedAgainOnlyForTheSameLists(t *testing.T) {
 	dir := t.TempDir()
 	latest := filepath.Join(dir, "latest")
-	if err := writeFile(latest, dir+"\nmonday\n", 0o600); err != nil {
+	if err := disk.Write(latest, []byte(dir+"\nmonday\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := recall(latest, "monday"); ok {
 		t.Error("a root that is gone was used")
 	}
-	if err := writeFile(filepath.Join(dir, packagesFile), "a=1\n", 0o600); err != nil {
+	if err := disk.Write(filepath.Join(dir, packagesFile), []byte("a=1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for stamp, want := range map[string]bool{"monday": true, "tuesday": false, "": true} {

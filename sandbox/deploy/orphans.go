@@ -1,18 +1,16 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
+	"example.com/journal/sandbox/internal/command"
 	"example.com/journal/stacks"
 )
 
@@ -40,11 +38,11 @@ func (s *Stack) deleteOrphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := s.kubectl(ctx, "get", strings.Join(strings.Fields(string(kinds)), ","), "--all-namespaces", "--output=json", "--show-managed-fields")
+	text, err := s.kubectl(ctx, "get", strings.Join(strings.Fields(kinds), ","), "--all-namespaces", "--output=json", "--show-managed-fields")
 	if err != nil {
 		return err
 	}
-	found, err := orphans(text, checkpoint.Resources, stacks.FieldManager(s.work.project, s.config.Stack))
+	found, err := orphans([]byte(text), checkpoint.Resources, stacks.FieldManager(s.work.project, s.config.Stack))
 	if err != nil {
 		return err
 	}
@@ -134,15 +132,6 @@ func (o object) identity() identity {
 }
 
 // kubectl asks the cluster with the sandbox's own kubectl.
-func (s *Stack) kubectl(ctx context.Context, arguments ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.config.Dir.Bin(), "kubernetes"), arguments...)
-	cmd.Args[0] = "kubectl"
-	cmd.Env = s.engine.environment
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
-	text, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("kubectl %s: %w: %s", arguments[0], err, bytes.TrimSpace(complaint.Bytes()))
-	}
-	return text, nil
+func (s *Stack) kubectl(ctx context.Context, arguments ...string) (string, error) {
+	return command.Output(command.Kubectl(ctx, s.config.Dir, s.config.Kubeconfig, arguments...))
 }

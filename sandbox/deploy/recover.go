@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // orphanTime is how long an engine whose caller was killed may take to end: it is interrupted by that.
@@ -70,14 +71,13 @@ func (s *Stack) edit(ctx context.Context, change func(*apitype.DeploymentV3) err
 // breakLock removes the lock of an engine that is gone. The caller holds the work folder's lock, so no other command of
 // this program runs; but the engine of one that was killed may still be ending.
 func (s *Stack) breakLock(ctx context.Context, stack auto.Stack) error {
-	ctx, cancel := context.WithTimeout(ctx, orphanTime)
-	defer cancel()
-	for waiting := false; ; {
+	alive, waiting := 0, false
+	waited := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, orphanTime, true, func(ctx context.Context) (bool, error) {
 		holders, err := s.lockHolders()
 		if err != nil || len(holders) == 0 {
-			return err
+			return true, err
 		}
-		alive := 0
+		alive = 0
 		for _, pid := range holders {
 			if s.isEngine(pid) {
 				alive = pid
@@ -86,18 +86,20 @@ func (s *Stack) breakLock(ctx context.Context, stack auto.Stack) error {
 		if alive == 0 {
 			s.report("an earlier run was killed: removing its lock")
 			if err := stack.Cancel(ctx); err != nil {
-				return plain(err)
+				return false, plain(err)
 			}
-			return nil
+			return true, nil
 		}
 		if !waiting {
 			s.report("waiting for the engine of an earlier run (process %d) to end", alive)
 			waiting = true
 		}
-		if pause(ctx, 200*time.Millisecond) != nil {
-			return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", alive)
-		}
+		return false, nil
+	})
+	if wait.Interrupted(waited) {
+		return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", alive)
 	}
+	return waited
 }
 
 // lockHolders returns the processes that hold the engine's lock of the stack.

@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"gopkg.in/yaml.v3"
+
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // lockTime is how long an operation waits for another that runs.
@@ -71,26 +72,16 @@ func (w workFolder) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(w.state, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(w.state, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	file, err := disk.Lock(ctx, filepath.Join(w.state, "lock"))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, errors.New("another command is changing the sandbox's stacks; wait until it has ended, and try again")
+	}
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockTime)
-	defer cancel()
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			_ = file.Close()
-			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
-		}
-		if pause(ctx, 100*time.Millisecond) != nil {
-			_ = file.Close()
-			return nil, errors.New("another command is changing the sandbox's stacks; wait until it has ended, and try again")
-		}
-	}
+	return func() { _ = file.Close() }, nil
 }
 
 // mark is the file that is there while a run's changes are not yet in the state.
@@ -185,9 +176,9 @@ func (w workFolder) write(config Config) error {
 func (w workFolder) pruneHistory() {
 	// The names hold the time, in as many digits, so they are in the order of the runs.
 	for _, kind := range []string{"checkpoint", "history"} {
-		files, _ := filepath.Glob(filepath.Join(w.backend(), ".pulumi", "history", w.project, w.stack, "*."+kind+".json"))
-		slices.Sort(files)
-		for _, file := range files[:max(0, len(files)-keptRuns)] {
+		runs, _ := filepath.Glob(filepath.Join(w.backend(), ".pulumi", "history", w.project, w.stack, "*."+kind+".json"))
+		slices.Sort(runs)
+		for _, file := range runs[:max(0, len(runs)-keptRuns)] {
 			_ = os.Remove(file)
 			_ = os.Remove(file + ".attrs")
 		}
@@ -199,12 +190,8 @@ func makePassphrase(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	// In its place in one step: half a passphrase would lock the secrets away.
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
+	// In one step: half a passphrase would lock the secrets away.
+	return disk.Write(path, []byte(rand.Text()+rand.Text()+"\n"), 0o600)
 }
 
 // stackFile is Pulumi.<stack>.yaml.
@@ -245,14 +232,4 @@ func (f stackFile) override(project string, values map[string]any) error {
 			strings.Join(encrypted, ", "))
 	}
 	return nil
-}
-
-// pause waits, or returns why ctx ended.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // origin is the first part of all references. It exists nowhere: the images are imported into the node, or pushed elsewhere.
@@ -125,12 +126,16 @@ func (b *builder) image(ctx context.Context, r recipe) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	size, err := writeArchive(image.Archive, tag, content)
+	// A killed run leaves no half archive under the name by which the next one would take it for whole.
+	if err := disk.Replace(image.Archive, 0o644, func(w io.Writer) error { return tarball.Write(tag, content, w) }); err != nil {
+		return Image{}, err
+	}
+	info, err := os.Stat(image.Archive)
 	if err != nil {
 		return Image{}, err
 	}
 	prune(b.dir.Images(), r.name)
-	b.report("%s: built in %.1f s, %.1f MiB (%s)", r.name, time.Since(start).Seconds(), float64(size)/(1<<20), image.Reference)
+	b.report("%s: built in %.1f s, %.1f MiB (%s)", r.name, time.Since(start).Seconds(), float64(info.Size())/(1<<20), image.Reference)
 	return image, nil
 }
 
@@ -188,24 +193,6 @@ func (r recipe) build(ctx context.Context) (v1.Image, error) {
 	return image, nil
 }
 
-// writeArchive puts the image's archive in its place in one step, and returns its size.
-func writeArchive(path string, tag name.Tag, image v1.Image) (int64, error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".image-*")
-	if err != nil {
-		return 0, err
-	}
-	err = errors.Join(tarball.Write(tag, image, temporary), temporary.Chmod(0o644))
-	info, statErr := temporary.Stat()
-	if err = errors.Join(err, statErr, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
 // prune removes the archives of an image that were not used for the longest time, and what a killed run left. It may fail:
 // then there is only less free space.
 func prune(dir, name string) {
@@ -221,7 +208,7 @@ func prune(dir, name string) {
 	for _, archive := range archives[min(keepArchives, len(archives)):] {
 		_ = os.Remove(archive)
 	}
-	left, _ := filepath.Glob(filepath.Join(dir, ".image-*"))
+	left, _ := filepath.Glob(filepath.Join(dir, disk.Temporary))
 	for _, path := range left {
 		if time.Since(age(path)) > time.Hour {
 			_ = os.Remove(path)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func Check(_ context.Context, config Config) error {
 	}
 	errs := []error{checkMachine(config.Dir)}
 	for _, p := range config.ports() {
-		file, err := listen(p.number, p.variable)
+		file, err := p.listen()
 		if err == nil {
 			err = file.Close()
 		}
@@ -93,19 +94,9 @@ func kernelHasOverlay() bool {
 }
 
 func kernelHasController(name string) bool {
-	if unified() {
-		text, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
-		return err == nil && containsWord(string(text), name)
+	if text, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		return slices.Contains(strings.Fields(string(text)), name)
 	}
-	_, err := os.Stat(filepath.Join(cgroupRoot, name))
+	_, err := os.Stat(filepath.Join("/sys/fs/cgroup", name))
 	return err == nil
-}
-
-func containsWord(text, word string) bool {
-	for _, w := range strings.Fields(text) {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,38 @@
+package command
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/journal/sandbox/cache"
+)
+
+func TestOutputSaysWhatTheCommandComplainedAbout(t *testing.T) {
+	out, err := Output(exec.Command("sh", "-c", "echo entry; echo noise >&2"))
+	if err != nil || out != "entry\n" {
+		t.Errorf("the output is %q, %v", out, err)
+	}
+	_, err = Output(exec.Command("sh", "-c", "echo 'no such pod' >&2; exit 3"))
+	if err == nil || !strings.Contains(err.Error(), "sh -c") || !strings.HasSuffix(err.Error(), "exit status 3: no such pod") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestKubectlUsesTheSandboxOnly(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/home/alice/.kube/config")
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir.Bin(), "kubernetes")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$KUBECONFIG $KUBECACHEDIR $*\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := Output(Kubectl(t.Context(), dir, "/state/kubeconfig", "get", "pods"))
+	if want := "/state/kubeconfig " + dir.Path("state", "kubectl") + " get pods\n"; err != nil || out != want {
+		t.Errorf("kubectl got %q (%v), not %q", out, err, want)
+	}
+}
