@@ -4,8 +4,8 @@
 set -u
 
 # What is needed, in GiB. Memory: the node runs in less than one, the Go compiler takes more.
-readonly space_to_build=20 # to build the toolchain: its sources, the compiler's cache, the programs, then all of the below
-readonly space_to_run=4    # images, volumes and etcd, when the toolchain is built
+readonly space_to_build=12 # to build the toolchain: its sources, the compiler's cache, the programs, then all of the below
+readonly space_to_run=2    # images, volumes and etcd, when the toolchain is built
 readonly space_to_deploy=8 # images, Pulumi and its plugins, for a cluster that is there
 readonly space_to_test=8   # sources and the compiler's cache of our own modules and the linters
 readonly memory_to_build=4
@@ -95,13 +95,8 @@ ok() { line ok "$1" "$2" ''; }
 missing() { line missing "$@"; }
 warning() { line warning "$@"; }
 
-# at_least says whether version $1 is $2 or newer, by their first two numbers.
-at_least() {
-	[[ $1 =~ ^([0-9]+)\.([0-9]+) ]] || return
-	local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
-	[[ $2 =~ ^([0-9]+)\.([0-9]+) ]] || return
-	[ "$major" -gt "${BASH_REMATCH[1]}" ] || { [ "$major" -eq "${BASH_REMATCH[1]}" ] && [ "$minor" -ge "${BASH_REMATCH[2]}" ]; }
-}
+# at_least says whether version $1 is $2 or newer.
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 
 ### What every command needs.
 
@@ -125,7 +120,7 @@ check_go() {
 		repair='install it: https://go.dev/doc/install'
 		# shellcheck disable=SC2016 # it is for the reader's shell
 		[ -x /usr/local/go/bin/go ] && repair='export PATH=$PATH:/usr/local/go/bin'
-		missing Go "not on PATH; $wanted or newer is needed" "$repair"
+		missing Go "not on PATH${wanted:+; $wanted or newer is needed}" "$repair"
 		return
 	fi
 	# From a folder without a go.mod, which could make the go command download another version of itself.

@@ -20,7 +20,7 @@ func TestAMachineWithoutGoIsToldSoAndTheRestStaysRight(t *testing.T) {
 	if code != 1 {
 		t.Errorf("the exit code is %d", code)
 	}
-	wantRow(t, without, "Go", "missing", "not on PATH; 1.26 or newer is needed")
+	wantRow(t, without, "Go", "missing", "not on PATH; "+wanted(t)+" or newer is needed")
 	if repair := without["Go"].repair; !strings.Contains(repair, "https://go.dev/doc/install") && repair != "export PATH=$PATH:/usr/local/go/bin" {
 		t.Errorf("the repair is %q", repair)
 	}
@@ -33,10 +33,11 @@ func TestAMachineWithoutGoIsToldSoAndTheRestStaysRight(t *testing.T) {
 
 func TestAnOldGoIsRefusedUnlessItDownloadsANewerOne(t *testing.T) {
 	for _, c := range []struct{ version, toolchain, state, found string }{
-		{"go1.19.8", "auto", "missing", "go1.19.8; 1.26 or newer is needed"},
-		{"go1.24.4", "auto", "warning", "go1.24.4, which downloads 1.26 by itself"},
-		{"go1.24.4", "local", "missing", "go1.24.4; 1.26 or newer is needed"},
-		{"go1.30", "auto", "ok", "go1.30"},
+		{"go1.19.8", "auto", "missing", "go1.19.8; " + wanted(t) + " or newer is needed"},
+		{"go1.24.4", "auto", "warning", "go1.24.4, which downloads " + wanted(t) + " by itself"},
+		{"go1.24.4", "local", "missing", "go1.24.4; " + wanted(t) + " or newer is needed"},
+		{"go" + wanted(t), "local", "ok", "go" + wanted(t)},
+		{"go1.100.1", "auto", "ok", "go1.100.1"},
 	} {
 		path := program(t, "go", `case "$*" in
 version) echo "go version `+c.version+` linux/amd64" ;;
@@ -336,6 +337,16 @@ func wantRow(t *testing.T, rows map[string]row, check, state, found string) {
 	if got := rows[check]; got.state != state || !strings.Contains(got.found, found) {
 		t.Errorf("%s is %q: %q, not %q: %q", check, got.state, got.found, state, found)
 	}
+}
+
+// wanted is the version of Go that the repository asks for.
+func wanted(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(text))[1]
 }
 
 // program returns a folder with a shell script as the only program.
