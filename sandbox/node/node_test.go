@@ -57,7 +57,7 @@ func TestCheckNamesAPortInUseAndHowToChangeIt(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	port := listener.Addr().(*net.TCPAddr).Port
 	err = Check(t.Context(), Config{Dir: newDir(t), HTTPPort: port, HTTPSPort: freePort(t), APIPort: freePort(t)})
-	wantErrors(t, err, []string{"port " + strconv.Itoa(port), "address already in use", "set JOURNAL_HTTP_PORT to a free port"})
+	wantErrors(t, err, []string{"HTTP port: " + strconv.Itoa(port) + " is in use by node.test", "set JOURNAL_HTTP_PORT to a free port"})
 }
 
 func TestOneNodeForEachFolder(t *testing.T) {
