@@ -51,7 +51,7 @@ var clients = map[string]subject{
 	"traefik":                 {user: "sandbox:traefik"},
 }
 
-// Certificate, Key and Kubeconfig are the files of a program or user.
+// Certificate is the certificate of a program or user.
 func Certificate(name string) string { return filepath.Join(machine.Run, name+".crt") }
 
 // Key is the private key of Certificate.
