@@ -27,10 +27,15 @@ help: ## list the commands
 go: # Go is the one thing that has to be there
 	@command -v go >/dev/null || { echo 'no go command: install Go 1.26 or newer, https://go.dev/dl/' >&2; exit 1; }
 
+.PHONY: doctor
+doctor: ## what is missing here, and what repairs it; FOR=up (the default), test, cluster or all
+	@sandbox/doctor/doctor.sh --for $(or $(FOR),up) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
+
 ## The sandbox: a real one-node Kubernetes on this machine, and the stack on it.
 
 .PHONY: up
-up: go ## start the sandbox and deploy STACK (dev)
+up: ## start the sandbox and deploy STACK (dev)
+	@sandbox/doctor/doctor.sh --missing --for up
 	@test -x $(CACHE)/bin/sandbox || echo 'first time: building Kubernetes, Traefik and Pulumi from source, which takes about 7 minutes on two cores' >&2
 	@$(BUILD) -with node up --stack $(STACK)
 
@@ -107,6 +112,12 @@ lint: tools
 unit: go
 	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
 	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis $(GOTEST) ./...); done
+
+# The race detector needs C, and packages of its own: CI runs it, and `make test` does not wait for it.
+.PHONY: race
+race: go ## the unit tests again, with the race detector and in another order
+	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
+	for m in $(MODULES); do (cd $$m && CGO_ENABLED=1 REDIS_SERVER=$$redis $(GOTEST) -race -shuffle=on ./...); done
 
 # kube-score over the objects of every stack. A tenant's network policies are there before its pods are, so no pod in the
 # stack is theirs; the one other check that is left out has its reason in components/kube/pod.go.

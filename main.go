@@ -7,5 +7,5 @@ import (
 )
 
 func main() {
-	pulumi.Run(stacks.Deploy)
+	pulumi.Run(stacks.Deploy, stacks.FindRoot)
 }

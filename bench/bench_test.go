@@ -1,9 +1,14 @@
 package main
 
 import (
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/node"
 )
 
 func TestATableComparesEachToolWithKubectlAndWithTheSmallestSize(t *testing.T) {
@@ -31,6 +36,31 @@ func TestATableComparesEachToolWithKubectlAndWithTheSmallestSize(t *testing.T) {
 		if !slices.Equal(cells, want) {
 			t.Errorf("line %d is %q, want %q", i, cells, want)
 		}
+	}
+}
+
+func TestTheNodeOfABenchmarkTakesNoPortOfARunningSandbox(t *testing.T) {
+	ports, release := freePorts()
+	config, err := node.ConfigFromEnv(cache.Dir{}, ports, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual, err := node.ConfigFromEnv(cache.Dir{}, func(string) string { return "" }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]int{{config.HTTPPort, usual.HTTPPort}, {config.HTTPSPort, usual.HTTPSPort}, {config.APIPort, usual.APIPort}} {
+		if pair[0] == pair[1] {
+			t.Errorf("port %d is the usual one", pair[0])
+		}
+	}
+	release()
+	for _, port := range []int{config.HTTPPort, config.HTTPSPort, config.APIPort} {
+		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			t.Fatalf("after the release: %v", err)
+		}
+		_ = listener.Close()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -108,7 +109,10 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.folder) }()
-	config, err := node.ConfigFromEnv(b.dir, os.Getenv, os.Stderr)
+	// A sandbox may be running beside it.
+	ports, release := freePorts()
+	config, err := node.ConfigFromEnv(b.dir, ports, os.Stderr)
+	release()
 	if err != nil {
 		return err
 	}
@@ -145,6 +149,26 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 	}
 	return table(os.Stdout, b.results)
+}
+
+// freePorts returns an environment in which every variable is a port that nobody has, so that a port that the node learns to
+// take one day is a free one as well. The ports are kept from others until they are released.
+func freePorts() (getenv func(string) string, release func()) {
+	var listeners []net.Listener
+	getenv = func(string) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "" // the node takes its usual port, and says what is wrong with it
+		}
+		listeners = append(listeners, listener)
+		return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	}
+	release = func() {
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
+	}
+	return getenv, release
 }
 
 // reset stops the node and deletes its data and the state of the stack on it.

@@ -148,7 +148,7 @@ func boolean(name string, field *bool) key {
 func Load(ctx *pulumi.Context) (Config, error) {
 	values := map[string]string{}
 	// Pulumi hands a program the keys it asks for and no list of them, so unknown keys are found in the stack's file.
-	// A program that runs inline in another one has no folder; that one calls Check.
+	// A program that runs inline in another one has no folder; that one calls Check. Others have one: see FindRoot.
 	if root := ctx.RootDirectory(); root != "" {
 		var err error
 		if _, values, err = readStackFile(root, ctx.Stack()); err != nil {
@@ -162,6 +162,21 @@ func Load(ctx *pulumi.Context) (Config, error) {
 		}
 	}
 	return parse(ctx.Project(), values)
+}
+
+// FindRoot is an option of pulumi.Run. An older Pulumi does not say where the project is, but starts its program there: the
+// working directory becomes the root folder when it holds this project.
+func FindRoot(info *pulumi.RunInfo) {
+	if info.RootDirectory != "" {
+		return
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return
+	}
+	if project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml")); err == nil && string(project.Name) == info.Project {
+		info.RootDirectory = dir
+	}
 }
 
 // Check reads the configuration of a stack from Pulumi.yaml and Pulumi.<stack>.yaml in dir, without an engine, and

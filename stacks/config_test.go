@@ -8,6 +8,7 @@ import (
 
 	"example.com/journal/internal/graph"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -103,6 +104,29 @@ func TestAllFaultsAreReportedAtOnceAndNothingIsDeclared(t *testing.T) {
 		assert.ErrorContains(t, err, "journal:"+key+" ")
 	}
 	assert.Empty(t, g.All())
+}
+
+func TestUnknownKeysAreRefusedByAnOlderPulumiThatNamesNoRootFolder(t *testing.T) {
+	named, working := project(t, images), project(t, images+"  journal:redisReplcas: 3\n")
+	t.Chdir(working)
+	g, err := graph.Run(Deploy, FindRoot)
+	assert.ErrorContains(t, err, `journal:redisReplcas "3": unknown key`)
+	assert.Empty(t, g.All())
+
+	// The folder that Pulumi names comes before the working directory.
+	_, err = graph.Run(Deploy, graph.Root(named, "test"), FindRoot)
+	assert.NoError(t, err)
+}
+
+func TestAnotherProjectsFolderIsNoRoot(t *testing.T) {
+	dir := project(t, "")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte("name: other\nruntime: go\n"), 0o644))
+	for _, dir := range []string{dir, t.TempDir()} {
+		t.Chdir(dir)
+		info := pulumi.RunInfo{Project: "journal", Stack: "test"}
+		FindRoot(&info)
+		assert.Empty(t, info.RootDirectory)
+	}
 }
 
 func TestAStackWithoutAFileIsRefused(t *testing.T) {

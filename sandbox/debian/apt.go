@@ -80,12 +80,12 @@ func (a *apt) stamp() string {
 }
 
 func (a *apt) run(ctx context.Context, dir string, args ...string) (string, error) {
-	return command(ctx, dir, "apt-get", append([]string{
-		"-q", "-y", "-o", "Dir::State::status=" + a.status, "-o", "Dir::State::lists=" + a.lists,
+	return command(ctx, dir, "apt-get", append(args,
+		"-q", "-y", "-o", "Dir::State::status="+a.status, "-o", "Dir::State::lists="+a.lists,
 		"-o", "APT::Immediate-Configure=false", // nothing is configured; the order does not matter
 		"-o", "APT::Sandbox::User=root", // a root's downloads land in folders that the user _apt cannot enter
 		"-o", "Acquire::Retries=2",
-	}, args...)...)
+	)...)
 }
 
 // updateOwnLists fetches package lists into the cache and uses these from now on.
@@ -212,19 +212,9 @@ func command(ctx context.Context, dir, program string, args ...string) (string, 
 		return "", ctx.Err()
 	}
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		err = explain(program+" "+verb(args), err, string(exit.Stderr))
+		err = explain(program+" "+args[0], err, string(exit.Stderr))
 	}
 	return string(out), err
-}
-
-// verb returns the first argument that is no option, which names what a failed command was about.
-func verb(args []string) string {
-	for i, arg := range args {
-		if !strings.HasPrefix(arg, "-") && (i == 0 || args[i-1] != "-o") {
-			return arg
-		}
-	}
-	return ""
 }
 
 // explain turns apt's messages into an error that says what to do.

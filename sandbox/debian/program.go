@@ -12,9 +12,9 @@ import (
 	"example.com/journal/sandbox/internal/disk"
 )
 
-// LibraryPath returns the folders of a root that hold its shared libraries, separated by colons, as LD_LIBRARY_PATH and the
+// libraryPath returns the folders of a root that hold its shared libraries, separated by colons, as LD_LIBRARY_PATH and the
 // loader's --library-path take them.
-func LibraryPath(root string) string {
+func libraryPath(root string) string {
 	dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*"))
 	return strings.Join(append(dirs, filepath.Join(root, "usr/lib")), ":")
 }
@@ -57,7 +57,7 @@ func commandLine(root, program string) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf(`%s --argv0 "$0" --library-path %s %s`,
-		quote(filepath.Join(root, steps[len(steps)-1])), quote(LibraryPath(root)), quote(path)), nil
+		quote(filepath.Join(root, steps[len(steps)-1])), quote(libraryPath(root)), quote(path)), nil
 }
 
 // Closure returns what programs need to run, as paths in the root: the programs, their loader and all shared libraries, links

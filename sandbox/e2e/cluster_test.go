@@ -41,7 +41,9 @@ func TestCluster(t *testing.T) {
 	registry := ownRegistry(t, second) + "/team-a"
 	kubeconfig := usersKubeconfig(t, second)
 	repo := clone(t)
-	setKeys(t, repo, map[string]any{"exposurePort": httpPort})
+	// What is protected cannot be destroyed.
+	tenants := []any{map[string]any{"name": "team-a", "owner": "user:alice", "contact": "alice@example.com", "unprotected": true}}
+	setKeys(t, repo, map[string]any{"exposurePort": httpPort, "tenants": tenants})
 	there := func(args ...string) (stdout, stderr string, err error) {
 		cmd := exec.Command(world.program, append(args, "--cluster", "second", "--repo", repo, "--stack", stack)...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
@@ -294,34 +296,10 @@ func usersKubeconfig(t *testing.T, n *node.Node) string {
 // clone is a copy of the checkout as it is, whose stack file the test may change.
 func clone(t *testing.T) string {
 	t.Helper()
-	from, to := repository(t), filepath.Join(t.TempDir(), "journal")
-	git := func(args ...string) string {
-		t.Helper()
-		text, err := exec.Command("git", args...).Output()
-		if err != nil {
-			t.Fatalf("git %s: %v", strings.Join(args, " "), err)
-		}
-		return string(text)
-	}
-	git("clone", "--quiet", "--shared", "--no-checkout", from, to)
-	git("-C", to, "reset", "--quiet") // the index, and no file
-	for file := range strings.SplitSeq(git("-C", from, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00") {
-		info, err := os.Lstat(filepath.Join(from, file))
-		if err != nil || !info.Mode().IsRegular() {
-			continue // deleted, and not yet committed
-		}
-		content, err := os.ReadFile(filepath.Join(from, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, file)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(to, file), content, info.Mode().Perm()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return to
+	folder := filepath.Join(t.TempDir(), "journal")
+	inRepository(t, "git clone --quiet --shared --no-checkout . "+folder+" && git -C "+folder+" reset --quiet") // the index, and no file
+	copyRepository(t, folder)
+	return folder
 }
 
 // setKeys changes keys of the stack's file in a folder.

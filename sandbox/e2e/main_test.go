@@ -319,6 +319,22 @@ func repository(t *testing.T) string {
 	return path
 }
 
+// inRepository runs a command of the shell there.
+func inRepository(t *testing.T, command string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", command)
+	cmd.Dir = repository(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// copyRepository copies the files of the repository as they are, committed or not, into a folder.
+func copyRepository(t *testing.T, folder string) {
+	t.Helper()
+	inRepository(t, "git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from - | tar --extract --directory "+folder)
+}
+
 // changedStack returns a folder with the stack as it was last brought up, images and all, and with a change to its
 // configuration, whose keys are as in the stack's file.
 func changedStack(t *testing.T, change func(config map[string]any)) string {

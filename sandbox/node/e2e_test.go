@@ -27,6 +27,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/internal/disk"
+	"example.com/journal/sandbox/node/internal/daemon"
+	"example.com/journal/sandbox/node/internal/machine"
+	"example.com/journal/sandbox/node/internal/process"
 )
 
 const probeImage = "journal.example.com/probe:v0.1.0"
@@ -37,7 +41,8 @@ func TestNodeLifecycle(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	l := newLifecycle(ctx, t)
-	before := machine(t, l.dir)
+	t.Setenv("GOGC", "400") // as the go command of a build may have it
+	before := machineState(t, l.dir)
 
 	l.start("with nothing")
 	for _, archive := range []string{l.image(PauseImage), l.image(probeImage)} {
@@ -60,6 +65,25 @@ func TestNodeLifecycle(t *testing.T) {
 		l.equal("started ", "exec", "-n", "probe", "server-0", "--", "/probe", "get", "http://server") // itself
 		l.equal("serving /data/words\n", "logs", "-n", "probe", "server-0")
 	})
+	t.Run("nothing of the caller's environment reaches the node and its programs", func(t *testing.T) {
+		state := l.with(t).running().Status()
+		if len(state.Components) != 11 {
+			t.Errorf("%d programs run: %v", len(state.Components), state.Components)
+		}
+		for _, c := range append(state.Components, Component{Name: "the node", PID: state.PID}) {
+			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.PID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Split(strings.TrimRight(string(environment), "\x00"), "\x00")
+			if c.Name == "traefik" {
+				got = slices.DeleteFunc(got, func(v string) bool { return v == "KUBECONFIG=/run/sandbox/traefik.kubeconfig" })
+			}
+			if !slices.Equal(got, process.Environment) {
+				t.Errorf("%s has the environment %q", c.Name, got)
+			}
+		}
+	})
 	t.Run("the Ingress leads from the machine to the pod", func(t *testing.T) { l.with(t).ingress("started ") })
 	t.Run("a port of a pod can be forwarded", func(t *testing.T) { l.with(t).portForward("started ") })
 	t.Run("pods cannot reach etcd, the machine or the world", func(t *testing.T) {
@@ -79,7 +103,7 @@ func TestNodeLifecycle(t *testing.T) {
 	t.Run("Secrets are encrypted at rest", func(t *testing.T) {
 		l := l.with(t)
 		l.kubectl("create", "secret", "generic", "-n", "probe", "note", "--from-literal", "text=plainly-readable")
-		etcd := filepath.Join(nodeFolder(l.dir), "var/lib/etcd")
+		etcd := filepath.Join(daemon.Folder(l.dir), "var/lib/etcd")
 		found, err := exec.CommandContext(ctx, "grep", "-r", "plainly-readable", etcd).CombinedOutput()
 		if err == nil {
 			t.Errorf("the Secret is readable: %s", found)
@@ -109,7 +133,7 @@ func TestNodeLifecycle(t *testing.T) {
 	t.Run("pods and their data come back after a stop", func(t *testing.T) {
 		l := l.with(t)
 		l.stop()
-		compare(t, before, machine(t, l.dir))
+		compare(t, before, machineState(t, l.dir))
 		l.start("with data")
 		l.podsReady()
 		l.eventually("the server has its data", func() error {
@@ -127,7 +151,7 @@ func TestNodeLifecycle(t *testing.T) {
 		l.must(syscall.Kill(running.PID(), syscall.SIGKILL))
 		l.eventually("it is gone", func() error { return gone(l.dir) })
 		l.must(Stop(ctx, l.dir))
-		compare(t, before, machine(t, l.dir))
+		compare(t, before, machineState(t, l.dir))
 		l.start("after being killed")
 		l.podsReady()
 	})
@@ -143,7 +167,7 @@ func TestNodeLifecycle(t *testing.T) {
 			t.Errorf("Running says %v", err)
 		}
 		l.must(Stop(ctx, l.dir))
-		compare(t, before, machine(t, l.dir))
+		compare(t, before, machineState(t, l.dir))
 	})
 }
 
@@ -338,7 +362,7 @@ func (l *lifecycle) image(reference string) string {
 
 // gone says what is left of a node.
 func gone(dir cache.Dir) error {
-	if lockIsHeld(dir) {
+	if disk.Locked(daemon.LockFile(dir)) {
 		return fmt.Errorf("the node runs")
 	}
 	processes, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -346,15 +370,15 @@ func gone(dir cache.Dir) error {
 		return err
 	}
 	for _, path := range processes {
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), cgroupName(dir)) {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), string(machine.CgroupOf(dir.Root()))) {
 			return fmt.Errorf("%s is in the sandbox's cgroup", path)
 		}
 	}
 	return nil
 }
 
-// machine is what the node must not change about the machine, by name.
-func machine(t *testing.T, dir cache.Dir) map[string]string {
+// machineState is what the node must not change about the machine, by name.
+func machineState(t *testing.T, dir cache.Dir) map[string]string {
 	t.Helper()
 	state := map[string]string{}
 	interfaces, err := net.Interfaces()
@@ -369,7 +393,7 @@ func machine(t *testing.T, dir cache.Dir) map[string]string {
 		"/sys/module/nf_conntrack/parameters/hashsize", "/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern",
 		"/proc/sys/fs/inotify/max_user_instances",
 	}
-	for path := range sysctls {
+	for path := range machine.Sysctls {
 		files = append(files, "/proc/sys/"+path)
 	}
 	for _, path := range files {
@@ -383,7 +407,7 @@ func machine(t *testing.T, dir cache.Dir) map[string]string {
 		t.Fatal(err)
 	}
 	state["mounts"] = string(mounts)
-	cgroup := cgroupName(dir)
+	cgroup := string(machine.CgroupOf(dir.Root()))
 	for _, pattern := range []string{
 		"/sys/fs/cgroup/" + cgroup, "/sys/fs/cgroup/*/" + cgroup, "/run/netns/*", "/var/lib/cni/*", "/var/lib/kubelet",
 	} {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,29 +25,27 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/debian"
+	"example.com/journal/sandbox/internal/command"
+	"example.com/journal/sandbox/internal/disk"
+	"example.com/journal/sandbox/node/internal/components"
+	"example.com/journal/sandbox/node/internal/daemon"
+	"example.com/journal/sandbox/node/internal/machine"
+	"example.com/journal/sandbox/node/internal/process"
 )
 
 const (
 	// PauseImage is the image of the process that holds each pod's namespaces. Import it before the first pod.
-	PauseImage = "journal.example.com/pause:v0.1.0"
+	PauseImage = components.PauseImage
 	// StorageClass is the default StorageClass: folders on this machine, bound when the first pod needs them.
 	StorageClass = "standard"
 	// IngressClass is the class that the node's Ingress controller serves.
-	IngressClass = "traefik"
+	IngressClass = components.IngressClass
 	// Name is the Kubernetes node's name.
-	Name = "sandbox"
+	Name = machine.Name
 )
 
-const (
-	httpPortVariable  = "JOURNAL_HTTP_PORT"
-	httpsPortVariable = "JOURNAL_HTTPS_PORT"
-	apiPortVariable   = "JOURNAL_API_PORT"
-
-	// startTimeout is generous: 15 s are usual, but the machine may be compiling at the same time.
-	startTimeout = 3 * time.Minute
-	// stopTimeout is what an orderly stop may take before the node is killed.
-	stopTimeout = 25 * time.Second
-)
+// startTimeout leaves the node time to say itself what it waited for.
+const startTimeout = daemon.BootTimeout + 20*time.Second
 
 // packages are the Debian packages whose programs the node runs; their folder is the root of its mount namespace.
 var packages = []string{"containerd", "runc", "containernetworking-plugins", "nftables", "iptables", "ipset", "mount"}
@@ -63,56 +62,67 @@ type Config struct {
 	Progress  io.Writer // gets a line for each step; nil for none
 }
 
+// port is a port of the machine that the node takes.
+type port struct {
+	number   *int
+	variable string // sets it
+	usual    int
+}
+
+// ports are all of them, in the order in which the node inherits them.
+func (c *Config) ports() [3]port {
+	return [3]port{
+		{&c.HTTPPort, "JOURNAL_HTTP_PORT", 8080}, {&c.HTTPSPort, "JOURNAL_HTTPS_PORT", 8443}, {&c.APIPort, "JOURNAL_API_PORT", 16443},
+	}
+}
+
 // ConfigFromEnv returns the Config for dir with the ports that JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and
 // JOURNAL_API_PORT name.
 func ConfigFromEnv(dir cache.Dir, getenv func(string) string, progress io.Writer) (Config, error) {
 	config := Config{Dir: dir, Progress: progress}
 	var errs []error
-	for variable, port := range map[string]*int{
-		httpPortVariable: &config.HTTPPort, httpsPortVariable: &config.HTTPSPort, apiPortVariable: &config.APIPort,
-	} {
-		text := getenv(variable)
+	for _, port := range config.ports() {
+		text := getenv(port.variable)
 		if text == "" {
 			continue
 		}
 		number, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || number == 0 {
-			errs = append(errs, fmt.Errorf("%s %q: not a TCP port; use a number from 1 to 65535", variable, text))
+			errs = append(errs, fmt.Errorf("%s %q: not a TCP port; use a number from 1 to 65535", port.variable, text))
 		}
-		*port = int(number)
+		*port.number = int(number)
 	}
 	config = config.withDefaults()
 	ports := config.ports()
 	for i, port := range ports {
 		for _, other := range ports[:i] {
-			if port.number == other.number {
-				errs = append(errs, fmt.Errorf("%s and %s are both %d; use two ports", other.variable, port.variable, port.number))
+			if *port.number == *other.number {
+				errs = append(errs, fmt.Errorf("%s and %s are both %d; use two ports", other.variable, port.variable, *port.number))
 			}
 		}
 	}
 	return config, errors.Join(errs...)
 }
 
-// port is a port of the machine and the variable that sets it.
-type port struct {
-	number   int
-	variable string
+// listen opens the port, and says how to take another one.
+func (p port) listen() (*os.File, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(*p.number)))
+	if err != nil {
+		return nil, fmt.Errorf("port %d: %w; end the program that has it, or set %s to a free port", *p.number, err, p.variable)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.(*net.TCPListener).File()
 }
 
-// ports are all ports of the machine that the node takes.
-func (c Config) ports() []port {
-	return []port{{c.HTTPPort, httpPortVariable}, {c.HTTPSPort, httpsPortVariable}, {c.APIPort, apiPortVariable}}
+func (c Config) asked() daemon.Ports {
+	return daemon.Ports{HTTPPort: c.HTTPPort, HTTPSPort: c.HTTPSPort, APIPort: c.APIPort}
 }
 
 func (c Config) withDefaults() Config {
-	if c.HTTPPort == 0 {
-		c.HTTPPort = 8080
-	}
-	if c.HTTPSPort == 0 {
-		c.HTTPSPort = 8443
-	}
-	if c.APIPort == 0 {
-		c.APIPort = 16443
+	for _, port := range c.ports() {
+		if *port.number == 0 {
+			*port.number = port.usual
+		}
 	}
 	if c.Progress == nil {
 		c.Progress = io.Discard
@@ -122,9 +132,13 @@ func (c Config) withDefaults() Config {
 
 // Node is a running one-node cluster.
 type Node struct {
-	dir   cache.Dir
-	state state
+	dir    cache.Dir
+	status daemon.Status
 }
+
+// Reexec turns this process into the node if Start made it for that. A program that calls Start has to call it before
+// anything else in main (and in TestMain), and to return when it returns true.
+func Reexec() bool { return daemon.Reexec() }
 
 // Start boots the node and returns when pods, volumes and names work on it. A node that runs already is used as it is.
 // The node outlives the calling process; when ctx ends before it is ready, it is stopped again.
@@ -134,89 +148,83 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	config = config.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-
-	if node, err := Running(config.Dir); err == nil {
-		return node.reuse(ctx, config)
-	}
-	if err := checkMachine(config.Dir); err != nil {
-		return nil, err
-	}
-	files, err := openFiles(config)
-	if errors.Is(err, errLocked) {
-		// Somebody else was faster by a moment.
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("wait for another process that starts the sandbox: %w", err)
-		}
-		return Start(ctx, config)
-	}
+	own, err := spawn(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	defer files.close()
-	// What it says is about a node that is gone.
-	if err := os.Remove(stateFile(config.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := daemon.Follow(ctx, config.Dir, config.Progress); err != nil {
+		if own {
+			_ = Stop(context.WithoutCancel(ctx), config.Dir)
+		}
+		return nil, fmt.Errorf("start the node: %w (logs are in %s)", err, config.Dir.Logs())
+	}
+	node, err := Running(config.Dir)
+	if err != nil {
 		return nil, err
 	}
+	if has, want := node.status.Ports, config.asked(); has != want {
+		return nil, fmt.Errorf("the sandbox already runs with ports %d, %d and %d, not %d, %d and %d as JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and JOURNAL_API_PORT say; stop it first (make down)",
+			has.HTTPPort, has.HTTPSPort, has.APIPort, want.HTTPPort, want.HTTPSPort, want.APIPort)
+	}
+	return node, nil
+}
+
+// spawn starts the node's process, unless there is one or somebody else is about to start it.
+func spawn(ctx context.Context, config Config) (own bool, err error) {
+	if err := os.MkdirAll(daemon.Folder(config.Dir), 0o700); err != nil {
+		return false, err
+	}
+	lock, err := disk.TryLock(daemon.LockFile(config.Dir))
+	if errors.Is(err, disk.ErrLocked) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = lock.Close() }()
+	// What it says is about a node that is gone.
+	if err := os.Remove(daemon.StatusFile(config.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err := errors.Join(Check(ctx, config), components.Built(config.Dir.Bin())); err != nil {
+		return false, err
+	}
 	if _, err := fmt.Fprintln(config.Progress, "unpacking containerd and more from Debian's packages, if they are new"); err != nil {
-		return nil, err
+		return false, err
 	}
 	root, err := debian.Extract(ctx, config.Dir.Debian(), "node", packages...)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	for _, program := range []string{"kubernetes", "traefik"} {
-		if _, err := os.Stat(filepath.Join(config.Dir.Bin(), program)); err != nil {
-			return nil, fmt.Errorf("%w; the toolchain has to be built first", err)
+	var listeners [3]*os.File
+	for i, p := range config.ports() {
+		if listeners[i], err = p.listen(); err != nil {
+			return false, err
 		}
-	}
-	s := settings{
-		Folder: nodeFolder(config.Dir), Bin: config.Dir.Bin(), Logs: config.Dir.Logs(), Debian: root,
-		Cgroup: cgroupName(config.Dir), HTTPPort: config.HTTPPort, HTTPSPort: config.HTTPSPort, APIPort: config.APIPort,
+		defer func() { _ = listeners[i].Close() }()
 	}
 	// A node that was killed leaves its cgroups behind.
-	if err := removeCgroups(ctx, s.Cgroup); err != nil {
-		return nil, err
+	cgroup := machine.CgroupOf(config.Dir.Root())
+	if err := cgroup.Remove(ctx); err != nil {
+		return false, err
 	}
-	if err := makeCgroups(s.Cgroup); err != nil {
-		return nil, err
+	if err := cgroup.Make(); err != nil {
+		return false, err
 	}
-	if err := spawn(s, files); err != nil {
-		return nil, fmt.Errorf("start the node: %w", err)
+	if err := daemon.Spawn(config.Dir, root, config.asked(), lock, listeners); err != nil {
+		return false, fmt.Errorf("start the node: %w", err)
 	}
-	if err := follow(ctx, files.reports, config.Progress); err != nil {
-		_ = Stop(context.WithoutCancel(ctx), config.Dir)
-		return nil, fmt.Errorf("start the node: %w (logs are in %s)", err, config.Dir.Logs())
-	}
-	return Running(config.Dir)
-}
-
-// reuse waits until a running node is ready, as somebody else may just be starting it.
-func (n *Node) reuse(ctx context.Context, config Config) (*Node, error) {
-	if n.state.HTTPPort != config.HTTPPort || n.state.HTTPSPort != config.HTTPSPort || n.state.APIPort != config.APIPort {
-		return nil, fmt.Errorf("the sandbox already runs with ports %d, %d and %d, not %d, %d and %d as %s, %s and %s say; stop it first (make down)",
-			n.state.HTTPPort, n.state.HTTPSPort, n.state.APIPort, config.HTTPPort, config.HTTPSPort, config.APIPort,
-			httpPortVariable, httpsPortVariable, apiPortVariable)
-	}
-	for !n.state.Ready {
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("wait for the node that process %d starts: %w", n.state.PID, err)
-		}
-		var err error
-		if n, err = Running(config.Dir); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	return true, nil
 }
 
 // Running returns the node that runs with its files in dir, or an error that is ErrNotRunning.
 func Running(dir cache.Dir) (*Node, error) {
-	current, known := readState(dir)
+	status, _ := daemon.ReadStatus(dir)
 	switch {
-	case known && lockIsHeld(dir) && isNode(current.PID):
-		return &Node{dir: dir, state: current}, nil
-	case current.Failure != "":
-		return nil, fmt.Errorf("%w: it ended by itself: %s", ErrNotRunning, current.Failure)
+	case status.Runs(dir):
+		return &Node{dir: dir, status: status}, nil
+	case status.Failure != "":
+		return nil, fmt.Errorf("%w: it ended by itself: %s", ErrNotRunning, status.Failure)
 	}
 	return nil, ErrNotRunning
 }
@@ -225,16 +233,16 @@ func Running(dir cache.Dir) (*Node, error) {
 // SIGTERM and some seconds first. The cluster's data stays.
 func Stop(ctx context.Context, dir cache.Dir) error {
 	if node, err := Running(dir); err == nil {
-		if err := end(ctx, node.state.PID); err != nil {
-			return fmt.Errorf("stop the node (process %d): %w", node.state.PID, err)
+		if err := daemon.End(ctx, node.PID()); err != nil {
+			return fmt.Errorf("stop the node (process %d): %w", node.PID(), err)
 		}
 	}
-	if err := removeCgroups(ctx, cgroupName(dir)); err != nil {
+	if err := machine.CgroupOf(dir.Root()).Remove(ctx); err != nil {
 		return err
 	}
 	// A recorded failure stays readable until the next start.
-	if current, known := readState(dir); known && current.Failure == "" {
-		return os.Remove(stateFile(dir))
+	if status, known := daemon.ReadStatus(dir); known && status.Failure == "" {
+		return os.Remove(daemon.StatusFile(dir))
 	}
 	return nil
 }
@@ -244,37 +252,27 @@ func Reset(ctx context.Context, dir cache.Dir) error {
 	if err := Stop(ctx, dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(nodeFolder(dir))
+	return errors.Join(os.RemoveAll(daemon.Folder(dir)), os.RemoveAll(command.KubectlMemory(dir)))
 }
 
-// Stop is the function Stop for this node.
-func (n *Node) Stop(ctx context.Context) error { return Stop(ctx, n.dir) }
-
 // Kubeconfig is the path of the administrator's kubeconfig.
-func (n *Node) Kubeconfig() string { return filepath.Join(nodeFolder(n.dir), "kubeconfig") }
+func (n *Node) Kubeconfig() string { return filepath.Join(daemon.Folder(n.dir), daemon.Kubeconfig) }
 
 // HTTPPort is the port of the Ingress on 127.0.0.1.
-func (n *Node) HTTPPort() int { return n.state.HTTPPort }
+func (n *Node) HTTPPort() int { return n.status.HTTPPort }
 
 // HTTPSPort is the port of the Ingress for HTTPS on 127.0.0.1.
-func (n *Node) HTTPSPort() int { return n.state.HTTPSPort }
+func (n *Node) HTTPSPort() int { return n.status.HTTPSPort }
 
 // APIPort is the port of the apiserver on 127.0.0.1.
-func (n *Node) APIPort() int { return n.state.APIPort }
+func (n *Node) APIPort() int { return n.status.APIPort }
 
 // PID is the node's process. Everything else of the cluster ends with it.
-func (n *Node) PID() int { return n.state.PID }
-
-// Since is when the node started.
-func (n *Node) Since() time.Time { return n.state.Since }
+func (n *Node) PID() int { return n.status.PID }
 
 // Kubectl is a kubectl command with the administrator's rights.
 func (n *Node) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(n.dir.Bin(), "kubernetes"), args...)
-	cmd.Args[0] = "kubectl"
-	// What kubectl remembers of a cluster goes with the cluster, and not into the home of whoever runs it.
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+n.Kubeconfig(), "KUBECACHEDIR="+filepath.Join(nodeFolder(n.dir), "kubectl"))
-	return cmd
+	return command.Kubectl(ctx, n.dir, n.Kubeconfig(), args...)
 }
 
 // ImportImage gives the node the images of a docker or OCI archive.
@@ -309,50 +307,25 @@ func (n *Node) Images(ctx context.Context) ([]string, error) {
 // ctr runs containerd's client with the node's root as its own, where the program and containerd's socket are.
 func (n *Node) ctr(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "/usr/bin/ctr", append([]string{"--namespace", "k8s.io"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: fmt.Sprintf("/proc/%d/root", n.state.PID)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: fmt.Sprintf("/proc/%d/root", n.PID())}
 	cmd.Dir = "/"
-	cmd.Env = environment
+	cmd.Env = process.Environment
 	cmd.Stdin = stdin
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
+	return command.Output(cmd)
 }
 
-// Component is one process of the cluster.
-type Component struct {
-	Name string
-	PID  int // as the machine sees it
-}
+// Component is one process of the cluster, and its number as the machine sees it.
+type Component = process.Child
 
 // Status is what runs at the moment.
 type Status struct {
-	PID        int
-	Since      time.Time
-	HTTPPort   int
-	APIPort    int
-	Ready      bool
+	daemon.Status
 	Components []Component
 }
 
 // Status returns the node's processes.
 func (n *Node) Status() Status {
-	return Status{
-		PID: n.state.PID, Since: n.state.Since, HTTPPort: n.state.HTTPPort, APIPort: n.state.APIPort,
-		Ready: n.state.Ready, Components: components(n.state.PID),
-	}
-}
-
-// components returns the children of the node's process that are programs of the cluster, not the pods' shims.
-func components(pid int) []Component {
-	var found []Component
-	for _, child := range children(pid) {
-		if name := commandName(child); name != "" && !strings.HasPrefix(name, shimPrefix) {
-			found = append(found, Component{Name: name, PID: child})
-		}
-	}
+	found := process.Programs(n.PID())
 	slices.SortFunc(found, func(a, b Component) int { return strings.Compare(a.Name, b.Name) })
-	return found
+	return Status{Status: n.status, Components: found}
 }

@@ -33,7 +33,7 @@ func Push(ctx context.Context, dir cache.Dir, registry string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("registry %q: %w; write a host and perhaps a path, such as registry.example.com/team-a", registry, err)
 	}
-	image := v1.Image(empty.Image)
+	image := empty.Image
 	for _, program := range toolchain.Names() {
 		if _, err := os.Stat(keyFile(dir, program)); err != nil {
 			return "", fmt.Errorf("%w: build all programs first (make toolchain)", err)
@@ -156,7 +156,7 @@ func unpackLayer(layer v1.Layer, target string) error {
 		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(header.Name) {
 			return fmt.Errorf("%q is no file of the toolchain", header.Name)
 		}
-		path := filepath.Join(target, header.Name)
+		path := filepath.Join(target, header.Name) //nolint:gosec // it is local: see above
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}

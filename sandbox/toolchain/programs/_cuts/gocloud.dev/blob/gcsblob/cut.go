@@ -1,5 +1,22 @@
-// Package gcsblob stands for the driver of Google Cloud Storage. Without it a backend there is an unknown scheme.
+// Package gcsblob stands for the driver of Google Cloud Storage.
 package gcsblob
 
-// Scheme is that of the backend's URL.
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"gocloud.dev/blob"
+)
+
+// Scheme is that of the URLs of its buckets.
 const Scheme = "gs"
+
+func init() { blob.DefaultURLMux().RegisterBucket(Scheme, opener{}) }
+
+type opener struct{}
+
+// OpenBucketURL refuses.
+func (opener) OpenBucketURL(context.Context, *url.URL) (*blob.Bucket, error) {
+	return nil, errors.New("this Pulumi is built without backends of the scheme " + Scheme)
+}

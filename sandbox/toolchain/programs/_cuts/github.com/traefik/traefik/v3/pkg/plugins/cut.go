@@ -12,10 +12,15 @@ import (
 var errWithout = errors.New("this Traefik is built without plugins")
 
 // Descriptor is the configuration of a plugin.
-type Descriptor struct{}
+type Descriptor struct {
+	ModuleName string `json:"moduleName,omitempty" toml:"moduleName,omitempty" yaml:"moduleName,omitempty"`
+	Version    string `json:"version,omitempty" toml:"version,omitempty" yaml:"version,omitempty"`
+}
 
 // LocalDescriptor is the configuration of a local plugin.
-type LocalDescriptor struct{}
+type LocalDescriptor struct {
+	ModuleName string `json:"moduleName,omitempty" toml:"moduleName,omitempty" yaml:"moduleName,omitempty"`
+}
 
 // Constructor makes a middleware.
 type Constructor func(context.Context, http.Handler) (http.Handler, error)

@@ -1,0 +1,62 @@
+// Package ready asks whether the parts of the cluster do their work yet.
+package ready
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Probe says why something is not ready yet.
+type Probe func(context.Context) error
+
+// Wait probes until the answer is good or ctx ends, and logs how long it took.
+func Wait(ctx context.Context, what string, probe Probe) error {
+	began := time.Now()
+	var err error
+	waited := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		err = probe(attempt)
+		return err == nil, nil
+	})
+	if waited != nil {
+		return fmt.Errorf("not ready: %s: %w", what, err)
+	}
+	fmt.Printf("%s ready after %d ms\n", what, time.Since(began).Milliseconds())
+	return nil
+}
+
+// Answers is ready when the URL answers well.
+func Answers(url string) Probe {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", url, response.Status)
+		}
+		return nil
+	}
+}
+
+// Listens is ready when a connection to a socket can be made.
+func Listens(socket string) Probe {
+	return func(ctx context.Context) error {
+		connection, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	}
+}
