@@ -45,7 +45,7 @@ func TestCluster(t *testing.T) {
 	tenants := []any{map[string]any{"name": "team-a", "owner": "user:alice", "contact": "alice@example.com", "unprotected": true}}
 	setKeys(t, repo, map[string]any{"exposurePort": httpPort, "tenants": tenants})
 	there := func(args ...string) (stdout, stderr string, err error) {
-		cmd := exec.Command(world.program, append(args, "--cluster", "second", "--repo", repo, "--stack", stack)...)
+		cmd := exec.Command(world.program, append([]string{"--cluster", "second", "--repo", repo, "--stack", stack}, args...)...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 		var out, log bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &log

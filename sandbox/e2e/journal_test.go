@@ -307,7 +307,7 @@ func killedUp(t *testing.T) {
 		return objects(t, "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend")
 	}
 	kubectl(t, "delete", "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend", "--now")
-	up := exec.Command(world.program, append([]string{"up", "--stack", stack}, world.flags...)...)
+	up := exec.Command(world.program, append(slices.Clone(world.flags), "up", "--stack", stack)...)
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ func dialer(address string) func(context.Context, string, string) (net.Conn, err
 
 // sandbox runs the sandbox's command.
 func sandbox(args ...string) (stdout, stderr string, err error) {
-	cmd := exec.Command(world.program, append(args, world.flags...)...)
+	cmd := exec.Command(world.program, append(slices.Clone(world.flags), args...)...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err = cmd.Run(); err != nil {
