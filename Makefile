@@ -1,5 +1,8 @@
 # Every command is here; `make help` lists them. CI runs the same ones.
 STACK ?= dev
+# Where to deploy: nothing for the sandbox, current or a context of your kubeconfig; and the registry that such a cluster pulls from.
+CLUSTER ?=
+REGISTRY ?=
 # Which group of end-to-end tests `make e2e` runs: journal, tenancy, change, exposure, ingresscontroller or scale, or all when it is empty.
 RUN ?=
 
@@ -14,6 +17,7 @@ GO      := GOGC=off GOMEMLIMIT=2500MiB go
 GOTEST  := $(GO) test -exec 'env -u GOGC -u GOMEMLIMIT'
 BUILD   := $(GO) run -C sandbox ./cmd/bootstrap
 TOOLS   := $(CACHE)/tools
+WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # Modules of our own code. The mains of sandbox/toolchain/programs are vetted as they are built.
 MODULES := . services sandbox bench
 
@@ -34,14 +38,18 @@ doctor: ## what is missing here, and what repairs it; FOR=up (the default), test
 ## The sandbox: a real one-node Kubernetes on this machine, and the stack on it.
 
 .PHONY: up
-up: ## start the sandbox and deploy STACK (dev)
-	@sandbox/doctor/doctor.sh --missing --for up
-	@test -x $(CACHE)/bin/sandbox || echo 'first time: building Kubernetes, Traefik and Pulumi from source, which takes about 7 minutes on two cores' >&2
-	@$(BUILD) -with node up --stack $(STACK)
+up: ## start the sandbox and deploy STACK (dev); or deploy to a cluster that is there: make up CLUSTER=current
+	@sandbox/doctor/doctor.sh --missing --for up $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
+	@test -x $(CACHE)/bin/sandbox || echo 'first time: programs are built from source, which takes about 7 minutes on two cores' >&2
+	@$(BUILD) $(if $(CLUSTER),,-with node) up $(WHERE)
 
 .PHONY: preview
 preview: go ## show what `make up` would change
-	@$(BUILD) preview --stack $(STACK)
+	@$(BUILD) preview $(WHERE)
+
+.PHONY: destroy
+destroy: go ## delete the stack and every journal entry, and keep the cluster
+	@$(BUILD) destroy $(WHERE) --yes
 
 .PHONY: down
 down: go ## stop the sandbox; its data stays
@@ -53,20 +61,20 @@ reset: go ## stop the sandbox and delete its data
 
 .PHONY: status
 status: go ## what runs, and where
-	@$(BUILD) status --stack $(STACK)
+	@$(BUILD) status $(WHERE)
 
 .PHONY: logs
 logs: go ## logs of all pods, or of one part: make logs APP=api
-	@$(BUILD) logs $(APP)
+	@$(BUILD) logs $(WHERE) $(APP)
 
 .PHONY: kubeconfig
 kubeconfig: go ## print the path of the sandbox's kubeconfig
-	@$(BUILD) kubeconfig
+	@$(BUILD) kubeconfig $(WHERE)
 
 .PHONY: onboard
 onboard: go ## a kubeconfig for a user whom the stack declares: make onboard WHO=alice
 	@test -n "$(WHO)" || { echo 'WHO is missing: write a user of the stack, such as make onboard WHO=alice' >&2; exit 1; }
-	@kubeconfig=$$($(BUILD) kubeconfig) && $(GO) run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
+	@kubeconfig=$$($(BUILD) kubeconfig $(WHERE)) && $(GO) run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
 
 .PHONY: toolchain
 toolchain: go ## build all programs of the sandbox, without starting it

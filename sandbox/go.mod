@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	example.com/journal v0.0.0
-	github.com/blang/semver v3.5.1+incompatible
 	github.com/chromedp/cdproto v0.0.0-20260320225252-cf654f46fc63
 	github.com/chromedp/chromedp v0.15.0
 	github.com/google/go-containerregistry v0.22.1
@@ -17,6 +16,7 @@ require (
 )
 
 require (
+	github.com/blang/semver v3.5.1+incompatible // indirect
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
 	github.com/emicklei/go-restful/v3 v3.13.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect

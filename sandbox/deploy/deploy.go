@@ -1,7 +1,7 @@
 // Package deploy runs a stack of the repository on a cluster with Pulumi's Automation API: the program is the same
 // stacks.Deploy that main.go runs, the state is a folder on this machine, and the engine and its plugins are those that the
-// toolchain built. Nothing of the user's own Pulumi (login, settings, plugins) is read or written, and neither is a
-// kubeconfig of theirs.
+// toolchain built. The home, the backend and the passphrase of the user's own Pulumi are neither read nor written, and neither
+// is a kubeconfig of theirs.
 package deploy
 
 import (
@@ -13,14 +13,15 @@ import (
 	"path/filepath"
 	"slices"
 
-	"example.com/journal/stacks"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/stacks"
 )
 
 const (
@@ -39,8 +40,10 @@ type Config struct {
 	Repo string
 	// Stack is the stack's name.
 	Stack string
-	// Dir keeps the state, and holds the programs that the toolchain built.
+	// Dir holds the programs that the toolchain built.
 	Dir cache.Dir
+	// State is the folder that keeps the state of the cluster's stacks. The default is that of the sandbox's own cluster.
+	State string
 	// Kubeconfig is the path of the cluster's kubeconfig.
 	Kubeconfig string
 	// Overrides are values of the project's configuration keys that replace those of the stack's file.
@@ -53,7 +56,6 @@ type Config struct {
 type Stack struct {
 	config Config
 	work   workFolder
-	engine engine
 }
 
 // Result is what an operation did, or what a preview would do.
@@ -66,18 +68,27 @@ type Result struct {
 
 // Open checks the configuration of a stack, so that all of its faults are reported at once and before anything starts.
 func Open(config Config) (*Stack, error) {
-	if _, err := stacks.Read(config.Repo, config.Stack); err != nil {
+	if err := stacks.Check(config.Repo, config.Stack); err != nil {
 		return nil, fmt.Errorf("the configuration of stack %q is refused, nothing was changed:\n%w", config.Stack, err)
 	}
+	return open(config)
+}
+
+func open(config Config) (*Stack, error) {
 	if config.Progress == nil {
 		config.Progress = io.Discard
 	}
-	work, err := openWorkFolder(config)
-	if err != nil {
-		return nil, err
+	if config.State == "" {
+		config.State = stateFolder(config.Dir)
 	}
-	return &Stack{config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig)}, nil
+	work, err := openWorkFolder(config)
+	return &Stack{config: config, work: work}, err
 }
+
+// Remove deletes the state of every stack on the sandbox's own cluster, which is gone.
+func Remove(dir cache.Dir) error { return os.RemoveAll(stateFolder(dir)) }
+
+func stateFolder(dir cache.Dir) string { return filepath.Join(dir.State(), "pulumi") }
 
 // Up makes the cluster what the stack declares. It finishes what a run that was killed has begun.
 //
@@ -86,7 +97,7 @@ func Open(config Config) (*Stack, error) {
 // known beforehand, so the next run applies the same objects. What cannot be found again is the secret that the passwords
 // come from; so it is made first, in an update of its own that writes down each step.
 func (s *Stack) Up(ctx context.Context) (Result, error) {
-	return s.update(ctx, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
+	return s.run(ctx, s.declared, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
 		if err := s.makePassword(ctx, stack, log); err != nil {
 			return nil, err
 		}
@@ -98,8 +109,11 @@ func (s *Stack) Up(ctx context.Context) (Result, error) {
 		result, err := stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Refresh(),
 			optup.EventStreams(log.follow()))
 		if err != nil {
-			// The engine has ended by itself, so the state is written; what was lost before is still lost.
-			return nil, errors.Join(err, s.work.end(unfinished))
+			// An engine that has ended by itself has written its state and given back its lock; what was lost before is still lost.
+			if holders, lockErr := s.lockHolders(); lockErr == nil && len(holders) == 0 {
+				err = errors.Join(err, s.work.end(unfinished))
+			}
+			return nil, err
 		}
 		if unfinished {
 			if err := s.deleteOrphans(ctx); err != nil {
@@ -129,57 +143,38 @@ func writeOnce(stack auto.Stack) { stack.Workspace().SetEnvVar("PULUMI_SKIP_CHEC
 
 // Preview reports what Up would do, and does nothing.
 func (s *Stack) Preview(ctx context.Context) (Result, error) {
-	return s.update(ctx, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
-		_, err := stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.Color("never"),
-			optpreview.SuppressProgress(), optpreview.Refresh(), optpreview.EventStreams(log.follow()))
+	return s.run(ctx, s.declared, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
+		_, err := stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.Color("never"), optpreview.SuppressProgress(),
+			optpreview.Refresh(), optpreview.EventStreams(log.follow()))
 		return nil, err
 	})
 }
 
-// update runs an operation that reads the stack's configuration.
-func (s *Stack) update(ctx context.Context, operate operation) (Result, error) {
-	unlock, err := s.work.lock(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	defer unlock()
-	if err := s.work.write(s.config); err != nil {
-		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, err)
-	}
-	if err := s.work.mustBeAlone(); err != nil {
-		return Result{}, err
-	}
-	workspace, err := s.workspace(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	stack, err := auto.UpsertStack(ctx, s.config.Stack, workspace)
-	if err != nil {
-		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, plain(err))
-	}
-	defer s.work.pruneHistory()
-	return s.run(ctx, stack, operate)
-}
-
 // Destroy deletes all objects of the stack from the cluster, and with them the data that they hold. After a run that was
-// killed it refuses to: the state does not know all objects until Up has been run again.
+// killed it refuses to: the state does not know all objects until Up has been run again. It deletes all or nothing, where the
+// engine would stop halfway at an object that is protected.
 func (s *Stack) Destroy(ctx context.Context) (Result, error) {
-	unlock, err := s.work.lock(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	defer unlock()
-	stack, err := s.deployed(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	if s.work.unfinished() {
-		return Result{}, fmt.Errorf("stack %q: an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind", s.config.Stack)
-	}
-	return s.run(ctx, stack, func(ctx context.Context, stack auto.Stack, log *progress) (auto.OutputMap, error) {
+	return s.run(ctx, func(ctx context.Context) (auto.Stack, error) {
+		if s.work.unfinished() {
+			return auto.Stack{}, errors.New("an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind")
+		}
+		checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
+		if err != nil {
+			return auto.Stack{}, err
+		}
+		for _, r := range checkpoint.Resources {
+			if r.Protect {
+				err = errors.Join(err, fmt.Errorf("%s is protected; run up with unprotected: true for its tenant first, nothing was deleted", label(string(r.URN))))
+			}
+		}
+		if err != nil {
+			return auto.Stack{}, err
+		}
+		return s.deployed(ctx)
+	}, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
 		writeOnce(stack)
-		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"),
-			optdestroy.SuppressProgress(), optdestroy.EventStreams(log.follow()))
+		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"), optdestroy.SuppressProgress(),
+			optdestroy.EventStreams(log.follow()))
 		return nil, err
 	})
 }
@@ -187,60 +182,103 @@ func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 // Outputs returns the outputs of the last Up that are not secret, or ErrNotDeployed.
 func (s *Stack) Outputs(ctx context.Context) (map[string]any, error) {
 	stack, err := s.deployed(ctx)
-	if err != nil {
-		return nil, err
+	var outputs auto.OutputMap
+	if err == nil {
+		outputs, err = stack.Outputs(ctx)
 	}
-	outputs, err := stack.Outputs(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("outputs of stack %q: %w", s.config.Stack, plain(err))
+	if err == nil && len(outputs) == 0 {
+		err = ErrNotDeployed
 	}
-	if len(outputs) == 0 {
-		return nil, fmt.Errorf("stack %q: %w", s.config.Stack, ErrNotDeployed)
+	if err != nil {
+		return nil, fmt.Errorf("stack %q: %w", s.config.Stack, plain(err))
 	}
 	return public(outputs), nil
 }
 
-// Remove deletes the state of every stack, whose cluster is gone.
-func Remove(dir cache.Dir) error { return os.RemoveAll(stateFolder(dir)) }
-
-func stateFolder(dir cache.Dir) string { return filepath.Join(dir.State(), "pulumi") }
-
-// workspace is the work folder as the Automation API sees it.
-func (s *Stack) workspace(ctx context.Context) (auto.Workspace, error) {
-	return auto.NewLocalWorkspace(ctx, auto.WorkDir(s.work.path), auto.Program(stacks.Deploy), auto.Pulumi(s.engine))
-}
-
-// deployed returns the stack as an earlier Up left it.
-func (s *Stack) deployed(ctx context.Context) (auto.Stack, error) {
-	if !s.work.hasState() {
-		return auto.Stack{}, fmt.Errorf("stack %q: %w", s.config.Stack, ErrNotDeployed)
-	}
-	workspace, err := s.workspace(ctx)
-	if err != nil {
-		return auto.Stack{}, err
-	}
-	stack, err := auto.SelectStack(ctx, s.config.Stack, workspace)
-	if err != nil {
-		return auto.Stack{}, fmt.Errorf("stack %q: %w", s.config.Stack, plain(err))
-	}
-	return stack, nil
-}
-
 // operation is one run of the engine.
-type operation func(context.Context, auto.Stack, *progress) (auto.OutputMap, error)
+type operation func(auto.Stack, *progress) (auto.OutputMap, error)
 
-// run recovers from a killed run, operates, and collects what happened.
-func (s *Stack) run(ctx context.Context, stack auto.Stack, operate operation) (Result, error) {
+// run keeps others away, gets the stack, recovers from a killed run, operates, and collects what happened.
+func (s *Stack) run(ctx context.Context, get func(context.Context) (auto.Stack, error), operate operation) (Result, error) {
+	lock, err := s.work.lock(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { _ = lock.Close() }()
+	// The engine keeps the whole state of each run, for ever.
+	defer func() { _ = os.RemoveAll(filepath.Join(s.work.backend(), ".pulumi", "history")) }()
+	stack, err := get(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, err)
+	}
 	if err := s.recover(ctx, stack); err != nil {
 		return Result{}, fmt.Errorf("stack %q: recover from an earlier run: %w", s.config.Stack, err)
 	}
 	log := newProgress(s.config.Progress)
-	outputs, err := operate(ctx, stack, log)
-	log.close()
+	outputs, err := operate(stack, log)
+	log.wait()
 	if err != nil {
 		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, log.explain(ctx, err))
 	}
 	return Result{Changes: log.changes, Outputs: public(outputs)}, nil
+}
+
+// declared returns the stack as the repository and the overrides have it.
+func (s *Stack) declared(ctx context.Context) (auto.Stack, error) {
+	settings, err := s.work.settings(s.config)
+	if err := errors.Join(err, s.work.mustBeAlone()); err != nil {
+		return auto.Stack{}, err
+	}
+	return s.stack(ctx, auto.UpsertStack, auto.Project(*s.work.project), auto.Stacks(map[string]workspace.ProjectStack{s.config.Stack: settings}))
+}
+
+// deployed returns the stack as an earlier Up left it.
+func (s *Stack) deployed(ctx context.Context) (auto.Stack, error) {
+	if !exists(s.work.checkpoint(s.config.Stack)) {
+		return auto.Stack{}, ErrNotDeployed
+	}
+	return s.stack(ctx, auto.SelectStack)
+}
+
+// stack opens the work folder with the engine that the toolchain built.
+func (s *Stack) stack(ctx context.Context, open func(context.Context, string, auto.Workspace) (auto.Stack, error), options ...auto.LocalWorkspaceOption) (auto.Stack, error) {
+	home := s.work.home()
+	if err := errors.Join(os.MkdirAll(s.work.path, 0o700), os.MkdirAll(s.work.backend(), 0o700)); err != nil {
+		return auto.Stack{}, err
+	}
+	passphrase, err := s.work.key()
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	engine, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: s.config.Dir.Root()})
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	folder, err := auto.NewLocalWorkspace(ctx, append(options, auto.WorkDir(s.work.path), auto.Program(stacks.Deploy), auto.Pulumi(engine), auto.EnvVars(map[string]string{
+		"KUBECONFIG":                                    s.config.Kubeconfig,
+		"PULUMI_HOME":                                   home,
+		"PULUMI_BACKEND_URL":                            "file://" + s.work.backend(),
+		"PULUMI_CONFIG_PASSPHRASE":                      passphrase,
+		"PULUMI_SKIP_UPDATE_CHECK":                      "1",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION":   "true",
+		"PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+		// Of the Helm in Pulumi's Kubernetes plugin.
+		"HELM_CACHE_HOME":  filepath.Join(home, "helm", "cache"),
+		"HELM_CONFIG_HOME": filepath.Join(home, "helm", "config"),
+		"HELM_DATA_HOME":   filepath.Join(home, "helm", "data"),
+	}))...)
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	stack, err := open(ctx, s.config.Stack, folder)
+	return stack, plain(err)
+}
+
+// engine is the path of the engine's program.
+func (s *Stack) engine() string { return filepath.Join(s.config.Dir.Bin(), "pulumi") }
+
+func (s *Stack) report(format string, args ...any) {
+	fmt.Fprintf(s.config.Progress, format+"\n", args...)
 }
 
 // public returns the outputs that are not secret.

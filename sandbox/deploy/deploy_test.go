@@ -15,8 +15,11 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"gopkg.in/yaml.v3"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/objects"
 )
 
 const projectText = "name: journal\nruntime: go\nconfig:\n  apiImage: {type: string, default: \"\"}\n"
@@ -37,11 +40,17 @@ func newConfig(t *testing.T, stackText string) Config {
 // newStack is the stack without the check of its configuration.
 func newStack(t *testing.T, config Config) *Stack {
 	t.Helper()
-	work, err := openWorkFolder(config)
+	s, err := open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Stack{config: config, work: work, engine: newEngine(config.Dir, work, config.Kubeconfig)}
+	return s
+}
+
+// fakeEngine is an engine that does as a shell script says, which has its arguments.
+func fakeEngine(t *testing.T, s *Stack, script string) {
+	t.Helper()
+	writeFile(t, s.engine(), "#!/bin/sh\nif [ \"$1\" = version ]; then echo v3.999.0; exit; fi\n"+script+"\n")
 }
 
 func writeFile(t *testing.T, path, text string) {
@@ -63,78 +72,87 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestTheWorkCopyHasTheOverridesAndTheRepositoryStaysAsItIs(t *testing.T) {
+func TestTheEngineRunsInACopyWithTheOverridesAndTheRepositoryStaysAsItIs(t *testing.T) {
+	for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_BACKEND_URL", "PULUMI_HOME", "KUBECONFIG", "HELM_CACHE_HOME"} {
+		t.Setenv(name, "of-the-user")
+	}
 	const text = "config:\n  journal:apiImage: registry.example.com/api:v1.0.0-0a1b2c3\n  journal:apiReplicas: 3\n  other:key: value\n"
 	config := newConfig(t, text)
-	config.Overrides = map[string]any{"apiImage": "journal.example.com/api:v1.0.0-1111111", "exposurePort": 8080, "exposureTlsSecret": ""}
-	work := newStack(t, config).work
-	if err := work.write(config); err != nil {
+	config.Overrides = map[string]any{"apiImage": "journal.example.com/api:v1.0.0-1111111", "exposurePort": 8080, "exposureTlsSecret": "", "tenants": []any{map[string]any{"name": "alice"}}}
+	s := newStack(t, config)
+	fakeEngine(t, s, "env > environment")
+	if _, err := s.declared(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := stackFile{"config": map[string]any{
+	var got struct{ Config map[string]any }
+	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join(s.work.path, "Pulumi.dev.yaml"))), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
 		"journal:apiImage": "journal.example.com/api:v1.0.0-1111111", "journal:apiReplicas": 3, "journal:exposurePort": 8080,
-		"journal:exposureTlsSecret": "", "other:key": "value",
-	}}
-	got, err := readStackFile(filepath.Join(work.path, "Pulumi.dev.yaml"))
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("got  %v (%v)\nwant %v", got, err, want)
+		"journal:exposureTlsSecret": "", "other:key": "value", "journal:tenants": []any{map[string]any{"name": "alice"}},
+	}
+	if fmt.Sprint(got.Config) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", got.Config, want)
 	}
 	if now := readFile(t, filepath.Join(config.Repo, "Pulumi.dev.yaml")); now != text {
 		t.Errorf("the repository's file is now:\n%s", now)
 	}
-	if copied := readFile(t, filepath.Join(work.path, "Pulumi.yaml")); copied != projectText {
+	if copied := readFile(t, filepath.Join(s.work.path, "Pulumi.yaml")); !strings.Contains(copied, "apiImage:") {
 		t.Errorf("the copy of Pulumi.yaml is:\n%s", copied)
+	}
+	environment := readFile(t, filepath.Join(s.work.path, "environment"))
+	if strings.Contains(environment, "of-the-user") {
+		t.Errorf("the engine sees:\n%s", environment)
+	}
+	for _, wanted := range []string{"KUBECONFIG=/none/kubeconfig\n", "PULUMI_BACKEND_URL=file://" + s.work.backend(), "PATH=" + s.config.Dir.Bin() + ":"} {
+		if !strings.Contains(environment, wanted) {
+			t.Errorf("the engine lacks %s:\n%s", wanted, environment)
+		}
 	}
 }
 
-func TestTheSaltThatPulumiWroteOutlivesTheNextWorkCopy(t *testing.T) {
-	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\n")
-	work := newStack(t, config).work
-	for range 2 { // the second time the copy is there
-		if err := work.write(config); err != nil {
+func TestWhatPulumiWroteToFindItsKeyOutlivesTheNextWorkCopy(t *testing.T) {
+	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\nconfig:\n  journal:apiReplicas: 3\n")
+	s := newStack(t, config)
+	fakeEngine(t, s, "")
+	path := filepath.Join(s.work.path, "Pulumi.dev.yaml")
+	for i := range 2 { // the second time the copy is there
+		if _, err := s.declared(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(work.path, "Pulumi.dev.yaml")
 		text := readFile(t, path)
 		if strings.Contains(text, "somebody-else") {
 			t.Fatalf("the copy has a salt that does not fit to the passphrase:\n%s", text)
 		}
-		if !strings.Contains(text, "encryptionsalt") {
+		if i == 0 {
 			writeFile(t, path, text+"encryptionsalt: v1:ours\n")
-		}
-		if err := work.write(config); err != nil {
-			t.Fatal(err)
-		}
-		if text := readFile(t, path); !strings.Contains(text, "encryptionsalt: v1:ours") {
+		} else if !strings.Contains(text, "encryptionsalt: v1:ours") {
 			t.Fatalf("the salt is lost:\n%s", text)
 		}
 	}
 }
 
 func TestThePassphraseIsMadeOnceAndForTheOwnerAlone(t *testing.T) {
-	config := newConfig(t, "config: {}\n")
-	work := newStack(t, config).work
-	var first string
-	for range 2 {
-		if err := work.write(config); err != nil {
-			t.Fatal(err)
-		}
-		text := readFile(t, work.passphrase())
-		if first == "" {
-			first = text
-		}
-		if text != first || len(text) < 40 {
-			t.Errorf("the passphrase was %q and is %q", first, text)
-		}
+	work := newStack(t, newConfig(t, "config: {}\n")).work
+	if err := os.MkdirAll(work.state, 0o700); err != nil {
+		t.Fatal(err)
 	}
-	if info, err := os.Stat(work.passphrase()); err != nil || info.Mode().Perm() != 0o600 {
+	first, err := work.key()
+	if err != nil || len(first) < 40 {
+		t.Fatalf("the passphrase is %q (%v)", first, err)
+	}
+	if again, err := work.key(); err != nil || again != first {
+		t.Errorf("the passphrase was %q and is %q (%v)", first, again, err)
+	}
+	if info, err := os.Stat(filepath.Join(work.state, "passphrase")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the passphrase's mode is %v (%v)", info.Mode(), err)
 	}
 }
 
 func TestASecretOfAnotherPulumiIsRefused(t *testing.T) {
 	config := newConfig(t, "config:\n  journal:token:\n    secure: v1:abc\n")
-	err := newStack(t, config).work.write(config)
+	_, err := newStack(t, config).work.settings(config)
 	if err == nil || !strings.Contains(err.Error(), "journal:token: encrypted for another Pulumi") {
 		t.Errorf("error: %v", err)
 	}
@@ -153,47 +171,28 @@ func TestABadConfigurationIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
-func TestTheEngineSeesNothingOfTheUsersOwnPulumi(t *testing.T) {
-	for _, name := range []string{"PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_BACKEND_URL", "KUBECONFIG", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"} {
-		t.Setenv(name, "of-the-user")
-	}
-	s := newStack(t, newConfig(t, "config: {}\n"))
-	writeFile(t, s.engine.program, "#!/bin/sh\nenv\necho complaint >&2\nexit 3\n")
-	if err := os.MkdirAll(s.work.path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	out, complaint, code, err := s.engine.Run(t.Context(), s.work.path, nil, nil, nil, []string{"GIVEN=1"}, "version")
-	if err == nil || code != 3 || complaint != "complaint\n" {
-		t.Errorf("code %d, error %v, standard error %q", code, err, complaint)
-	}
-	if strings.Contains(out, "of-the-user") {
-		t.Errorf("the engine sees:\n%s", out)
-	}
-	for _, wanted := range []string{"KUBECONFIG=/none/kubeconfig\n", "GIVEN=1\n", "PULUMI_BACKEND_URL=file://" + s.work.backend(), "PATH=" + s.config.Dir.Bin() + ":"} {
-		if !strings.Contains(out, wanted) {
-			t.Errorf("the engine lacks %s:\n%s", wanted, out)
+// TestAnUpdateThatWasKilledIsToldFromOneThatFailed by the lock that only a living engine can give back.
+func TestAnUpdateThatWasKilledIsToldFromOneThatFailed(t *testing.T) {
+	for _, c := range []struct {
+		what, script string
+		unfinished   bool
+	}{
+		{"failed", `case "$*" in *" up "*) echo "error: no room" >&2; exit 255;; esac`, false},
+		{"killed", `case "$*" in *" up "*) mkdir -p $LOCKS; echo '{"pid": 0}' > $LOCKS/one.json; exit 255;; esac`, true},
+	} {
+		s := newStack(t, newConfig(t, "config: {}\n"))
+		t.Setenv("LOCKS", filepath.Join(s.work.backend(), ".pulumi", "locks", "organization", "journal", "dev"))
+		fakeEngine(t, s, c.script)
+		writeFile(t, s.work.checkpoint("dev"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:dev::journal::a:b:C::d", "type": "`+passwordType+`"}]}}}`)
+		if _, err := s.Up(t.Context()); err == nil {
+			t.Errorf("%s: no error", c.what)
 		}
-	}
-}
-
-func TestAnEndedContextInterruptsTheEngine(t *testing.T) {
-	s := newStack(t, newConfig(t, "config: {}\n"))
-	writeFile(t, s.engine.program, "#!/bin/sh\ntrap 'echo interrupted; exit 255' INT\necho started > started\nwhile :; do sleep 0.05; done\n")
-	if err := os.MkdirAll(s.work.path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for started := filepath.Join(s.work.path, "started"); ; time.Sleep(10 * time.Millisecond) {
-			if _, err := os.Stat(started); err == nil {
-				cancel()
-				return
-			}
+		if s.work.unfinished() != c.unfinished {
+			t.Errorf("%s: unfinished is %t", c.what, s.work.unfinished())
 		}
-	}()
-	out, _, code, _ := s.engine.Run(ctx, s.work.path, nil, nil, nil, nil, "up")
-	if out != "interrupted\n" || code != 255 {
-		t.Errorf("code %d, output %q", code, out)
+		if _, err := s.Destroy(t.Context()); c.unfinished != (err != nil && strings.Contains(err.Error(), "run up first")) {
+			t.Errorf("%s: destroy says %v", c.what, err)
+		}
 	}
 }
 
@@ -204,29 +203,14 @@ func TestTheSandboxHasRoomForOneStack(t *testing.T) {
 		t.Errorf("a stack that was destroyed is in the way: %v", err)
 	}
 	writeFile(t, s.work.checkpoint("prod"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:prod::journal::a:b:C::d", "type": "a:b:C"}]}}}`)
-	if err := s.work.mustBeAlone(); err == nil || !strings.Contains(err.Error(), `the sandbox holds stack "prod"`) {
+	if err := s.work.mustBeAlone(); err == nil || !strings.Contains(err.Error(), `the cluster holds stack "prod"`) {
 		t.Errorf("error: %v", err)
-	}
-}
-
-func TestTheHistoryOfRunsDoesNotGrowForEver(t *testing.T) {
-	s := newStack(t, newConfig(t, "config: {}\n"))
-	folder := filepath.Join(s.work.backend(), ".pulumi", "history", "journal", "dev")
-	for run := range keptRuns + 5 {
-		for _, kind := range []string{"history.json", "history.json.attrs", "checkpoint.json", "checkpoint.json.attrs"} {
-			writeFile(t, filepath.Join(folder, fmt.Sprintf("dev-17954058641549595%02d.%s", run, kind)), "{}")
-		}
-	}
-	s.work.pruneHistory()
-	files, err := os.ReadDir(folder)
-	if err != nil || len(files) != 4*keptRuns || !strings.HasPrefix(files[0].Name(), "dev-1795405864154959505.") {
-		t.Errorf("%d files, from %s on (%v)", len(files), files[0].Name(), err)
 	}
 }
 
 func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
 	work := newStack(t, newConfig(t, "config: {}\n")).work
-	unlock, err := work.lock(t.Context())
+	held, err := work.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,11 +219,13 @@ func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
 	if _, err := work.lock(ctx); err == nil || !strings.Contains(err.Error(), "another command") {
 		t.Errorf("error: %v", err)
 	}
-	unlock()
-	if unlock, err = work.lock(t.Context()); err != nil {
+	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	unlock()
+	if held, err = work.lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = held.Close()
 }
 
 func TestALockOfAnEngineThatIsGoneIsKnownAsSuch(t *testing.T) {
@@ -260,7 +246,10 @@ func TestALockOfAnEngineThatIsGoneIsKnownAsSuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.engine.program = self
+	// The toolchain's folder may be a link.
+	if err := os.Symlink(self, s.engine()); err != nil {
+		t.Fatal(err)
+	}
 	if !s.isEngine(os.Getpid()) {
 		t.Error("a running engine is not recognised")
 	}
@@ -273,7 +262,7 @@ func TestWhatAKilledRunHasMadeIsToldFromEverythingElse(t *testing.T) {
 		{Inputs: map[string]any{"length": 32, "kind": 7}},
 	}
 	ours := `"managedFields": [{"manager": "kubelet", "operation": "Update"}, {"manager": "pulumi-journal-dev", "operation": "Apply"}]`
-	list := `{"items": [
+	list := `{"apiVersion": "v1", "kind": "List", "items": [
 		{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", ` + ours + `}},
 		{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "owners", "namespace": "team-a", ` + ours + `}},
 		{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "viewers", "namespace": "team-a", ` + ours + `}},
@@ -283,16 +272,27 @@ func TestWhatAKilledRunHasMadeIsToldFromEverythingElse(t *testing.T) {
 		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "another-stacks", "namespace": "team-a",
 			"managedFields": [{"manager": "pulumi-journal-prod", "operation": "Apply"}]}}
 	]}`
-	found, err := orphans([]byte(list), state, "pulumi-journal-dev")
-	if want := "[rolebinding.rbac.authorization.k8s.io/viewers namespace/gone]"; err != nil || fmt.Sprint(found) != want {
-		t.Errorf("got %v (%v), want %s", found, err, want)
+	var read unstructured.UnstructuredList
+	if err := read.UnmarshalJSON([]byte(list)); err != nil {
+		t.Fatal(err)
+	}
+	var all []objects.Object
+	for _, item := range read.Items {
+		all = append(all, objects.Object{Unstructured: item})
+	}
+	var found []string
+	for _, o := range orphans(all, state, "pulumi-journal-dev") {
+		found = append(found, nameOf(o.Unstructured))
+	}
+	if want := "[rolebinding.rbac.authorization.k8s.io/viewers namespace/gone]"; fmt.Sprint(found) != want {
+		t.Errorf("got %v, want %s", found, want)
 	}
 }
 
 func TestARunThatWasKilledIsRemembered(t *testing.T) {
 	config := newConfig(t, "config: {}\n")
 	s := newStack(t, config)
-	if err := s.work.write(config); err != nil {
+	if err := os.MkdirAll(s.work.path, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, killed := range []bool{false, true} {
@@ -329,7 +329,8 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 	} {
 		incoming <- events.EngineEvent{EngineEvent: event}
 	}
-	log.close()
+	close(incoming)
+	log.wait()
 	if want := "mind the gap\ncreated Deployment journal-api (0.0 s)\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
@@ -352,7 +353,7 @@ func TestAStateIsReadAsTheEngineWritesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, path, string(text))
-	if state, err := readCheckpoint(path); err != nil || len(state.PendingOperations) != 1 || label(state.PendingOperations[0].Resource.URN) != "C d" {
+	if state, err := readCheckpoint(path); err != nil || len(state.PendingOperations) != 1 || label(string(state.PendingOperations[0].Resource.URN)) != "C d" {
 		t.Errorf("the state is %+v (%v)", state, err)
 	}
 }

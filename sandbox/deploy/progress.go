@@ -14,21 +14,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// done says in a word what a finished step was.
-var done = map[apitype.OpType]string{
-	apitype.OpCreate:            "created",
-	apitype.OpUpdate:            "updated",
-	apitype.OpDelete:            "deleted",
-	apitype.OpCreateReplacement: "created anew",
-	apitype.OpDeleteReplaced:    "deleted the old",
-}
-
-// planned says in a word what a step of a preview would do.
-var planned = map[apitype.OpType]string{
-	apitype.OpCreate:            "would create",
-	apitype.OpUpdate:            "would update",
-	apitype.OpDelete:            "would delete",
-	apitype.OpCreateReplacement: "would replace",
+// words say what a finished step was, and what a step of a preview would do.
+var words = map[apitype.OpType]struct{ done, planned string }{
+	apitype.OpCreate:            {"created", "would create"},
+	apitype.OpUpdate:            {"updated", "would update"},
+	apitype.OpDelete:            {"deleted", "would delete"},
+	apitype.OpCreateReplacement: {"created anew", "would replace"},
+	apitype.OpDeleteReplaced:    {"deleted the old", ""},
 }
 
 // patience is how long a step may take before it is said what it waits for.
@@ -40,12 +32,11 @@ const pluginOnPath = "using pulumi-resource-"
 // progress turns the events of the engine's runs, one after the other, into lines for a person, and remembers what happened.
 type progress struct {
 	out     io.Writer
-	stop    chan struct{} // of the run that is followed; nil for none
-	stopped chan struct{}
+	handled chan struct{} // closed when all events of the run that is followed are handled; nil for no run
 
 	began   map[string]time.Time // by URN, for steps that run
 	said    map[string]string    // by URN, the last that the plugin said about a step
-	failed  []string
+	failed  []error
 	changes map[string]int
 }
 
@@ -53,50 +44,44 @@ func newProgress(out io.Writer) *progress {
 	return &progress{out: out, began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{}}
 }
 
-// follow handles what comes from the channel that it returns, until close or the next follow. The engine may end without
-// closing the channel.
+// follow handles what comes from the channel that it returns.
 func (p *progress) follow() chan<- events.EngineEvent {
-	p.close()
-	incoming, stop, stopped := make(chan events.EngineEvent), make(chan struct{}), make(chan struct{})
-	p.stop, p.stopped = stop, stopped
+	p.wait()
+	incoming, handled := make(chan events.EngineEvent), make(chan struct{})
+	p.handled = handled
 	go func() {
-		defer close(stopped)
-		for from := incoming; ; {
-			select {
-			case event, open := <-from:
-				if !open {
-					from = nil
-					continue
-				}
-				p.handle(event.EngineEvent)
-			case <-stop:
-				return
-			}
+		defer close(handled)
+		for event := range incoming {
+			p.handle(event.EngineEvent)
 		}
 	}()
 	return incoming
 }
 
-// close ends the following. All events of an operation are handled when the operation has returned.
-func (p *progress) close() {
-	if p.stop == nil {
+// wait returns when all events of a run that has ended are handled. An engine that ended before it said anything leaves its
+// channel open, and is not waited for.
+func (p *progress) wait() {
+	if p.handled == nil {
 		return
 	}
-	close(p.stop)
-	<-p.stopped
-	p.stop = nil
+	select {
+	case <-p.handled:
+	case <-time.After(time.Second):
+	}
 }
 
 func (p *progress) handle(event apitype.EngineEvent) {
 	switch {
 	case event.ResourcePreEvent != nil:
-		p.began[event.ResourcePreEvent.Metadata.URN] = time.Now()
-		if step := event.ResourcePreEvent; step.Planning {
-			p.say(planned, step.Metadata, "")
+		step := event.ResourcePreEvent
+		p.began[step.Metadata.URN] = time.Now()
+		if word := words[step.Metadata.Op].planned; step.Planning && word != "" && isObject(step.Metadata) {
+			p.print("%s %s", word, label(step.Metadata.URN))
 		}
 	case event.ResOutputsEvent != nil:
-		if step := event.ResOutputsEvent; !step.Planning {
-			p.say(done, step.Metadata, fmt.Sprintf(" (%.1f s)", time.Since(p.began[step.Metadata.URN]).Seconds()))
+		step := event.ResOutputsEvent
+		if word := words[step.Metadata.Op].done; !step.Planning && word != "" && isObject(step.Metadata) {
+			p.print("%s %s (%.1f s)", word, label(step.Metadata.URN), time.Since(p.began[step.Metadata.URN]).Seconds())
 		}
 	case event.DiagnosticEvent != nil:
 		p.diagnose(*event.DiagnosticEvent)
@@ -109,12 +94,10 @@ func (p *progress) handle(event apitype.EngineEvent) {
 	}
 }
 
-// say prints a step that changes an object of the cluster; components and the stack itself are none.
-func (p *progress) say(words map[apitype.OpType]string, step apitype.StepEventMetadata, suffix string) {
+// isObject says whether a step is about an object of the cluster; components and the stack itself are none.
+func isObject(step apitype.StepEventMetadata) bool {
 	custom := step.New != nil && step.New.Custom || step.Old != nil && step.Old.Custom
-	if word := words[step.Op]; word != "" && custom && !strings.HasPrefix(step.Type, "pulumi:") {
-		p.print("%s %s%s", word, label(resource.URN(step.URN)), suffix)
-	}
+	return custom && !strings.HasPrefix(step.Type, "pulumi:")
 }
 
 func (p *progress) diagnose(event apitype.DiagnosticEvent) {
@@ -123,11 +106,13 @@ func (p *progress) diagnose(event apitype.DiagnosticEvent) {
 		return
 	}
 	if event.URN != "" && resource.URN(event.URN).Type() != resource.RootStackType {
-		message = label(resource.URN(event.URN)) + ": " + message
+		message = label(event.URN) + ": " + message
 	}
 	switch event.Severity {
 	case "error":
-		p.failed = append(p.failed, message)
+		if message != "update failed" && message != "preview failed" {
+			p.failed = append(p.failed, errors.New(message))
+		}
 	case "warning":
 		if !strings.HasPrefix(message, pluginOnPath) {
 			p.print("%s", message)
@@ -142,23 +127,31 @@ func (p *progress) diagnose(event apitype.DiagnosticEvent) {
 	}
 }
 
-func (p *progress) print(format string, args ...any) {
-	fmt.Fprintf(p.out, format+"\n", args...)
-}
+func (p *progress) print(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
 // explain is the error of a failed operation: what the engine said was wrong with each object.
 func (p *progress) explain(ctx context.Context, err error) error {
-	var errs []error
-	for _, message := range p.failed {
-		if message != "update failed" && message != "preview failed" {
-			errs = append(errs, errors.New(message))
-		}
-	}
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted; run it again to finish: %w", ctx.Err())
-	case len(errs) == 0:
+	case len(p.failed) == 0:
 		return plain(err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(p.failed...)
+}
+
+// plain is the message that the engine printed for a person, without the Automation API's transcript around it.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, text, found := strings.Cut(err.Error(), "\nstderr: "); found && strings.TrimSpace(text) != "" {
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(text), "error: "))
+	}
+	return err
+}
+
+// label is what a person calls a resource: its kind and its name in the program.
+func label(urn string) string {
+	return string(resource.URN(urn).Type().Name()) + " " + resource.URN(urn).Name()
 }

@@ -32,7 +32,7 @@ func openBrowser(t *testing.T) context.Context {
 		chromedp.WindowSize(1280, 1080),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("host-resolver-rules", "MAP journal.localhost 127.0.0.1, MAP * ~NOTFOUND"),
+		chromedp.Flag("host-resolver-rules", fmt.Sprintf("MAP * %s", world.at)),
 	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)

@@ -18,10 +18,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"example.com/journal/sandbox/images"
-	"example.com/journal/sandbox/node"
 )
 
 func TestChange(t *testing.T) {
+	needsNode(t, "imports images that stand in no registry, and looks into its logs")
 	t.Run("nobody notices a change", changes)
 	t.Run("a journal that is read-only shows its entries and takes none", readOnly)
 }
@@ -130,10 +130,6 @@ func readOnly(t *testing.T) {
 // the configuration. The kubelet collects them when the disk is full, as it does with all images that no pod has.
 func otherImages(t *testing.T) map[string]string {
 	t.Helper()
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	built, err := images.Build(t.Context(), repository(t), world.dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +160,7 @@ func otherImages(t *testing.T) map[string]string {
 		if err := tarball.WriteToFile(archive, tag, content); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.ImportImage(t.Context(), archive); err != nil {
+		if err := needsNode(t, "imports images").ImportImage(t.Context(), archive); err != nil {
 			t.Fatal(err)
 		}
 		others[image.ConfigKey] = tag.String()

@@ -72,6 +72,7 @@ func (w *writers) goOn(since time.Time) error {
 }
 
 func everyPodDies(t *testing.T) {
+	needsNode(t, "kills its processes")
 	w := &writers{last: time.Now()}
 	ctx, stop := context.WithCancel(context.Background())
 	var group sync.WaitGroup

@@ -29,16 +29,14 @@ import (
 )
 
 func TestExposure(t *testing.T) {
+	needsNode(t, "has a controller of Ingresses and Gateways on ports that are known")
 	t.Run("all ways in give the same answers", waysIn)
 	t.Run("nobody notices that the way in is another one", switchOfExposure)
 }
 
 // waysIn is one test, since each way in takes the place of the one before.
 func waysIn(t *testing.T) {
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := needsNode(t, "has a port for HTTPS")
 	original := originalStack(t)
 	made := tlsSecret(t)
 	var want map[string]string // what the first way in answers

@@ -271,7 +271,7 @@ func refusedUp(t *testing.T, configuration string, keys ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"Pulumi.yaml": string(project), "Pulumi.bad.yaml": "config:" + configuration} {
+	for name, text := range map[string]string{"Pulumi.yaml": string(project), "Pulumi.e2e-bad.yaml": "config:" + configuration} {
 		if err := os.WriteFile(filepath.Join(repo, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -279,8 +279,12 @@ func refusedUp(t *testing.T, configuration string, keys ...string) {
 	everything := func() string {
 		return kubectl(t, "get", "namespaces,pods,rolebindings,resourcequotas", "--all-namespaces", "--output", "name")
 	}
-	before := everything()
-	_, log, err := sandbox("up", "--stack", "bad", "--repo", repo)
+	stacks := func() (files []string) { // of whatever stack was previewed on this machine
+		files, _ = filepath.Glob(filepath.Join(world.cluster.State(), "*", "e2e-bad*"))
+		return files
+	}
+	before, stacksBefore := everything(), stacks()
+	_, log, err := sandbox("up", "--stack", "e2e-bad", "--repo", repo)
 	if err == nil {
 		t.Fatal("the stack is accepted")
 	}
@@ -293,7 +297,7 @@ func refusedUp(t *testing.T, configuration string, keys ...string) {
 	if after := everything(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	if made, _ := filepath.Glob(world.dir.Path("state", "pulumi", "*", "bad*")); len(made) > 0 {
+	if made := without(stacks(), stacksBefore); len(made) > 0 {
 		t.Errorf("there is now %v", made)
 	}
 }
@@ -303,7 +307,7 @@ func killedUp(t *testing.T) {
 		return objects(t, "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend")
 	}
 	kubectl(t, "delete", "deployments", "--namespace", world.outputs.Namespace, "--selector", "app=frontend", "--now")
-	up := exec.Command(world.program, "up", "--stack", stack)
+	up := exec.Command(world.program, append([]string{"up", "--stack", stack}, world.flags...)...)
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"example.com/journal/sandbox/debian"
-	"example.com/journal/sandbox/node"
 )
 
 // machine is what the sandbox must leave as it found it, by what it is about.
@@ -121,10 +120,7 @@ func cgroups(t *testing.T) []string {
 // ourProcesses lists the node's process and all below it.
 func ourProcesses(t *testing.T) []int {
 	t.Helper()
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := needsNode(t, "looks at its processes")
 	return processesBelow(t, n.PID())
 }
 
@@ -174,11 +170,8 @@ func processState(pid int) (state string, parent int, err error) {
 }
 
 func downAndUp(t *testing.T) {
+	n := needsNode(t, "stops it")
 	kept := write(t, unique("This one outlives the cluster."))
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ports := []int{n.HTTPPort(), n.APIPort()}
 	processes, groups := ourProcesses(t), cgroups(t)
 

@@ -8,9 +8,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,27 +24,40 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/node"
 )
 
 // stack is the stack that all groups use.
 const stack = "dev"
 
+// The variables that select the cluster, as --cluster and --registry do. Without them it is the sandbox's own node.
+const (
+	contextVariable  = "JOURNAL_E2E_CLUSTER"
+	registryVariable = "JOURNAL_E2E_REGISTRY"
+)
+
 // world is what the tests run on.
 var world struct {
 	dir     cache.Dir
-	program string // the sandbox's command, as a person runs it
-	out     string // the folder of screenshots
+	cluster cluster.Cluster
+	flags   []string // of the command, for this cluster
+	program string   // the sandbox's command, as a person runs it
+	out     string   // the folder of screenshots
 	before  machine
 	outputs struct {
 		URL         string   `json:"url"`
 		Namespace   string   `json:"namespace"`
 		SecretNames []string `json:"secretNames"`
 	}
+	at     string // the host and the port at which it answers
 	client *http.Client
 }
 
 func TestMain(m *testing.M) {
+	if node.Reexec() { // the second node of the group cluster
+		return
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -55,10 +71,24 @@ func TestMain(m *testing.M) {
 const upOnly = "JOURNAL_E2E_UP"
 
 // run stops a sandbox that runs, looks at the machine without it, and starts it for the tests. It is left running: the
-// tests delete what they have made.
+// tests delete what they have made. The cluster of a kubeconfig has to run, and gets the stack.
 func run(m *testing.M) (code int, err error) {
+	flag.Parse()
+	if flag.Lookup("test.list").Value.String() != "" {
+		return m.Run(), nil
+	}
+	if err := mustSelect(flag.Lookup("test.run").Value.String()); err != nil {
+		return 0, err
+	}
 	if world.dir, err = cache.Open(); err != nil {
 		return 0, err
+	}
+	options := cluster.Options{Dir: world.dir, Context: os.Getenv(contextVariable), Registry: os.Getenv(registryVariable), Getenv: os.Getenv}
+	if world.cluster, err = cluster.New(options); err != nil {
+		return 0, err
+	}
+	if options.Context != "" {
+		world.flags = []string{"--cluster", options.Context, "--registry", options.Registry}
 	}
 	if repo := os.Getenv(upOnly); repo != "" {
 		_, err := upFrom(context.Background(), repo)
@@ -77,21 +107,51 @@ func run(m *testing.M) (code int, err error) {
 	if err := build.Run(); err != nil {
 		return 0, fmt.Errorf("build the sandbox's command: %w", err)
 	}
-	if _, _, err := sandbox("down"); err != nil {
-		return 0, err
-	}
-	if world.before, err = look(); err != nil {
-		return 0, err
+	if options.Context == "" {
+		if _, _, err := sandbox("down"); err != nil {
+			return 0, err
+		}
+		if world.before, err = look(); err != nil {
+			return 0, err
+		}
 	}
 	start := time.Now()
 	if _, log, err := sandbox("up", "--stack", stack); err != nil {
 		return 0, fmt.Errorf("%w\n%s", err, log)
 	}
-	fmt.Printf("e2e: the sandbox is up after %s; screenshots go to %s\n", time.Since(start).Round(100*time.Millisecond), world.out)
+	fmt.Printf("e2e: %s is up after %s; screenshots go to %s\n", world.cluster, time.Since(start).Round(100*time.Millisecond), world.out)
 	if err := connect(); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// mustSelect refuses a pattern of tests that no group has: a typing error would run nothing and pass.
+func mustSelect(pattern string) error {
+	list := func(pattern string) (string, error) {
+		text, err := exec.Command(os.Args[0], "-test.list", pattern).Output()
+		return string(text), err
+	}
+	selected, err := list(pattern)
+	if err != nil || selected != "" {
+		return err
+	}
+	all, err := list("^Test")
+	return errors.Join(err, fmt.Errorf("no group is called %q; write RUN= and one of: %s", pattern,
+		strings.Join(strings.Fields(strings.ToLower(strings.ReplaceAll("\n"+all, "\nTest", "\n"))), ", ")))
+}
+
+// needsNode returns the sandbox's own node, and leaves a test out where the cluster is another one.
+func needsNode(t *testing.T, reason string) *node.Node {
+	t.Helper()
+	if len(world.flags) > 0 {
+		t.Skipf("left out on %s: it needs the sandbox's own node, since it %s", world.cluster, reason)
+	}
+	n, err := node.Running(world.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // connect reads where the stack is, and makes a client that finds it whatever the machine's resolver knows.
@@ -103,25 +163,33 @@ func connect() error {
 	if err := json.Unmarshal([]byte(text), &world.outputs); err != nil {
 		return err
 	}
-	n, err := node.Running(world.dir)
+	page, err := url.Parse(world.outputs.URL)
 	if err != nil {
 		return err
 	}
-	world.client = &http.Client{
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{
-			MaxIdleConnsPerHost: 16,
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", n.HTTPPort()))
-			},
-		},
+	if err := world.cluster.Connect(context.Background()); err != nil {
+		return err
 	}
+	if world.at, err = world.cluster.Address(context.Background(), page, world.outputs.Namespace); err != nil {
+		return err
+	}
+	if world.at == "" {
+		return fmt.Errorf("%s does not say at which address %s answers", world.cluster, page)
+	}
+	world.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16, DialContext: dialer(world.at)}}
 	return nil
+}
+
+// dialer connects to an address, whatever is asked for.
+func dialer(address string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
 }
 
 // sandbox runs the sandbox's command.
 func sandbox(args ...string) (stdout, stderr string, err error) {
-	cmd := exec.Command(world.program, args...)
+	cmd := exec.Command(world.program, append(args, world.flags...)...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err = cmd.Run(); err != nil {
@@ -142,11 +210,10 @@ func mustSandbox(t *testing.T, args ...string) (stdout, stderr string) {
 
 // tryKubectl runs kubectl with input, and returns everything that it prints.
 func tryKubectl(input string, args ...string) (string, error) {
-	n, err := node.Running(world.dir)
+	cmd, err := world.cluster.Kubectl(context.Background(), args...)
 	if err != nil {
 		return "", err
 	}
-	cmd := n.Kubectl(context.Background(), args...)
 	cmd.Stdin = strings.NewReader(input)
 	text, err := cmd.CombinedOutput()
 	if err != nil {
@@ -252,11 +319,27 @@ func repository(t *testing.T) string {
 	return path
 }
 
+// inRepository runs a command of the shell there.
+func inRepository(t *testing.T, command string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", command)
+	cmd.Dir = repository(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// copyRepository copies the files of the repository as they are, committed or not, into a folder.
+func copyRepository(t *testing.T, folder string) {
+	t.Helper()
+	inRepository(t, "git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from - | tar --extract --directory "+folder)
+}
+
 // changedStack returns a folder with the stack as it was last brought up, images and all, and with a change to its
 // configuration, whose keys are as in the stack's file.
 func changedStack(t *testing.T, change func(config map[string]any)) string {
 	t.Helper()
-	return changedStackOf(t, world.dir.Path("state", "pulumi", "work", stack), change)
+	return changedStackOf(t, filepath.Join(world.cluster.State(), "work", stack), change)
 }
 
 // originalStack returns a folder with the stack as it was last brought up, and brings it up again when the test ends.

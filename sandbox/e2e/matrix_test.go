@@ -17,8 +17,6 @@ import (
 	client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"example.com/journal/sandbox/node"
 )
 
 // The roles that somebody has in a namespace of the stack.
@@ -92,17 +90,13 @@ func (p persona) may(ask authorization.ResourceAttributes, granted func(role str
 }
 
 func matrix(t *testing.T) {
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compare(t, []persona{
 		{name: "alice", kubeconfig: tenancy.config["alice"], roles: map[string]string{"team-a": owner, "alice": owner}, declared: true},
 		{name: "bob", kubeconfig: tenancy.config["bob"], roles: map[string]string{"team-a": developer, "bob": owner}, declared: true},
 		// The journal's owners are a group of an identity provider.
-		{name: "a member of platform", kubeconfig: n.Kubeconfig(), as: []string{"carol", "platform"}, roles: map[string]string{world.outputs.Namespace: owner}, declared: true},
-		{name: "somebody undeclared", kubeconfig: n.Kubeconfig(), as: []string{"mallory"}},
-		{name: "admin", kubeconfig: n.Kubeconfig(), admin: true},
+		{name: "a member of platform", kubeconfig: world.cluster.Kubeconfig(), as: []string{"carol", "platform"}, roles: map[string]string{world.outputs.Namespace: owner}, declared: true},
+		{name: "somebody undeclared", kubeconfig: world.cluster.Kubeconfig(), as: []string{"mallory"}},
+		{name: "admin", kubeconfig: world.cluster.Kubeconfig(), admin: true},
 	}, []string{"team-a", "alice", "bob", world.outputs.Namespace, "default", "kube-system", "journal-platform"})
 }
 

@@ -26,15 +26,12 @@ import (
 // TestPulumi types what docs/pulumi.md tells people to type, with Pulumi's own command. It is one test, since each command goes
 // on with what the one before has left.
 func TestPulumi(t *testing.T) {
+	n := needsNode(t, "imports images under the names that a person makes up")
 	text, err := os.ReadFile(filepath.Join(repository(t), "docs", "pulumi.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := shellBlocks(string(text))
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	makeRoom(t)
 	s := newShell(t, n)
 	importAs(t, n, regexp.MustCompile(`registry\.example\.com/\S+:\S+`).FindAllString(strings.Join(page["A stack"], "\n"), -1))
@@ -183,16 +180,8 @@ func newShell(t *testing.T, n *node.Node) *shell {
 		t.Fatal(err)
 	}
 	host := filepath.Join(world.dir.Bin(), "pulumi-language-go")
-	for _, command := range []string{
-		"git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from - | tar --extract --directory " + s.folder,
-		"go -C sandbox/toolchain/language-go build -ldflags '-s -w' -o " + host + " github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go",
-	} {
-		cmd := exec.Command("bash", "-euo", "pipefail", "-c", command)
-		cmd.Dir = repository(t)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", command, err, out)
-		}
-	}
+	copyRepository(t, s.folder)
+	inRepository(t, "go -C sandbox/toolchain/language-go build -ldflags '-s -w' -o "+host+" github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go")
 	// What Go has compiled and downloaded stays where it is.
 	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
 	if err != nil {

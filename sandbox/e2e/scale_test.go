@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"example.com/journal/sandbox/deploy"
-	"example.com/journal/sandbox/node"
 )
 
 // manyTenants is how many tenants the test adds to the stack.
@@ -117,11 +116,10 @@ func withTenants(t *testing.T, first int) string {
 
 // upFrom brings up the stack of a folder, on the images that it names.
 func upFrom(ctx context.Context, repo string) (deploy.Result, error) {
-	n, err := node.Running(world.dir)
-	if err != nil {
+	if err := world.cluster.Connect(ctx); err != nil {
 		return deploy.Result{}, err
 	}
-	changed, err := deploy.Open(deploy.Config{Repo: repo, Stack: stack, Dir: world.dir, Kubeconfig: n.Kubeconfig()})
+	changed, err := deploy.Open(deploy.Config{Repo: repo, Stack: stack, Dir: world.dir, State: world.cluster.State(), Kubeconfig: world.cluster.Kubeconfig()})
 	if err != nil {
 		return deploy.Result{}, err
 	}

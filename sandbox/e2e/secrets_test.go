@@ -34,7 +34,7 @@ func noSecretInPlainText(t *testing.T) {
 	places := map[string]string{
 		"what up prints":       progress,
 		"outputs of the stack": outputs,
-		"state of the stack":   everything(t, world.dir.Path("state", "pulumi")),
+		"state of the stack":   everything(t, world.cluster.State()),
 		"etcd":                 everything(t, world.dir.Path("state", "node", "var", "lib", "etcd")),
 		"logs of all pods":     everything(t, world.dir.Path("state", "node", "var", "log")),
 		"logs of the node":     everything(t, world.dir.Path("logs")),

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"example.com/journal/sandbox/node"
 )
 
 // tenancy is what the tests of the shared cluster have in common.
@@ -121,12 +119,8 @@ func refused(t *testing.T, user, input string, says []string, args ...string) {
 // onboard runs the program with the administrator's kubeconfig.
 func onboard(t *testing.T, user string) (string, error) {
 	t.Helper()
-	n, err := node.Running(world.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := filepath.Join(tenancy.files, user+".kubeconfig")
-	text, err := exec.Command(tenancy.onboard, user, "--kubeconfig", n.Kubeconfig(), "--out", out, "--expires", "1h").CombinedOutput()
+	text, err := exec.Command(tenancy.onboard, user, "--kubeconfig", world.cluster.Kubeconfig(), "--out", out, "--expires", "1h").CombinedOutput()
 	if err == nil {
 		tenancy.config[user] = out
 	}

@@ -268,7 +268,7 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Push(t.Context(), []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}, target); err != nil {
+	if err := Push(t.Context(), []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}, target, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	reference, err := image.In(target)

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -22,13 +23,16 @@ func (i Image) In(target string) (string, error) {
 
 // Push uploads the images to a registry for use by another cluster, with the credentials that `docker login` or `podman login`
 // has stored. Images that only the sandbox's node uses are left out.
-func Push(ctx context.Context, images []Image, registry string) error {
+func Push(ctx context.Context, images []Image, registry string, log io.Writer) error {
 	for _, image := range images {
 		if image.ConfigKey == "" {
 			continue
 		}
 		if err := push(ctx, image, registry); err != nil {
 			return fmt.Errorf("push %s to %s: %w", image.Reference, registry, err)
+		}
+		if _, err := fmt.Fprintf(log, "pushed %s\n", image.Reference); err != nil {
+			return err
 		}
 	}
 	return nil

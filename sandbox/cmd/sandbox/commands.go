@@ -7,21 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"example.com/journal/sandbox/answer"
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
-	"example.com/journal/sandbox/node"
-	"example.com/journal/stacks"
+	"example.com/journal/sandbox/toolchain"
 )
-
-// partOf selects the objects of all parts of the journal.
-const partOf = "app.kubernetes.io/part-of=journal"
 
 // console is what a command reads and writes.
 type console struct {
@@ -35,12 +35,16 @@ func (c console) say(format string, args ...any) { fmt.Fprintf(c.err, format+"\n
 // sandbox holds what the commands share.
 type sandbox struct {
 	console
-	repo  string
-	stack string
+	dir                            cache.Dir
+	repo, stack, context, registry string // flags
 }
 
 func run(ctx context.Context, args []string, c console) error {
-	s := &sandbox{console: c}
+	dir, err := cache.Open()
+	if err != nil {
+		return err
+	}
+	s := &sandbox{console: c, dir: dir}
 	root := &cobra.Command{
 		Use:           "sandbox",
 		Short:         "Run the journal on a real one-node Kubernetes on this machine",
@@ -54,6 +58,8 @@ func run(ctx context.Context, args []string, c console) error {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVar(&s.repo, "repo", "", "folder of Pulumi.yaml; by default it is looked for from here upwards")
 	root.PersistentFlags().StringVar(&s.stack, "stack", "dev", "stack to run: Pulumi.<stack>.yaml holds its configuration")
+	root.PersistentFlags().StringVar(&s.context, "cluster", "", "context of your kubeconfig to use instead of the sandbox, or 'current' for its current one")
+	root.PersistentFlags().StringVar(&s.registry, "registry", "", "where images for that cluster go, such as registry.example.com/team-a")
 	root.AddCommand(
 		plain("up", "Start the cluster, build what is missing and deploy the stack", s.up),
 		plain("preview", "Show what `up` would change in the running cluster", s.preview),
@@ -94,7 +100,7 @@ func confirmed(name, short, loss string, do func(context.Context) error) *cobra.
 func (s *sandbox) destroyCommand() *cobra.Command {
 	return confirmed("destroy", "Delete the stack's objects from the running cluster", "all objects of the stack and every journal entry",
 		func(ctx context.Context) error {
-			stack, err := s.openStack(nil)
+			c, stack, err := s.deployed(ctx)
 			if err != nil {
 				return err
 			}
@@ -102,7 +108,7 @@ func (s *sandbox) destroyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.say("stack %q: %s", s.stack, describe(result.Changes))
+			s.say("stack %q on %s: %s", s.stack, c, describe(result.Changes))
 			return nil
 		})
 }
@@ -110,24 +116,20 @@ func (s *sandbox) destroyCommand() *cobra.Command {
 func (s *sandbox) resetCommand() *cobra.Command {
 	return confirmed("reset", "Stop the cluster and delete its data", "the cluster, every journal entry and the state of all stacks",
 		func(ctx context.Context) error {
-			dir, err := cache.Open()
+			c, err := s.target()
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(node.Reset(ctx, dir), deploy.Remove(dir)); err != nil {
+			if err := c.Reset(ctx); err != nil {
 				return err
 			}
-			s.say("the cluster and its data are deleted; what was built stays in %s", dir.Root())
+			s.say("the cluster and its data are deleted; what was built stays in %s", s.dir.Root())
 			return nil
 		})
 }
 
 func (s *sandbox) preview(ctx context.Context) error {
-	dir, err := cache.Open()
-	if err != nil {
-		return err
-	}
-	n, err := running(dir)
+	c, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,15 +137,24 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	decided, err := stacks.Read(repo, s.stack)
+	decided, err := s.decided(repo)
 	if err != nil {
 		return err
 	}
-	built, err := images.Build(ctx, repo, dir, s.err)
+	if err := toolchain.Build(ctx, repo, s.dir, s.err, toolchain.Engine...); err != nil {
+		return err
+	}
+	var built []images.Image
+	if c.TakesImages() {
+		if built, err = images.Build(ctx, repo, s.dir, s.err); err != nil {
+			return err
+		}
+	}
+	values, err := c.Values(*decided, built)
 	if err != nil {
 		return err
 	}
-	stack, err := s.openStack(overrides(decided, built, userPort(decided, n)))
+	stack, err := s.openStack(c, repo, values, s.err)
 	if err != nil {
 		return err
 	}
@@ -151,29 +162,29 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "stack %q: %s\n", s.stack, planned(result.Changes))
+	_, err = fmt.Fprintf(s.out, "stack %q on %s: %s\n", s.stack, c, planned(result.Changes))
 	return err
 }
 
 func (s *sandbox) down(ctx context.Context) error {
-	dir, err := cache.Open()
+	c, err := s.target()
 	if err != nil {
 		return err
 	}
-	_, notRunning := node.Running(dir)
-	if err := node.Stop(ctx, dir); err != nil {
+	notRunning := c.Connect(ctx)
+	if err := c.Stop(ctx); err != nil {
 		return err
 	}
 	if notRunning != nil {
 		s.say("the sandbox was not running")
 		return nil
 	}
-	s.say("the sandbox is stopped; its data is kept in %s until `sandbox reset`", dir.State())
+	s.say("the sandbox is stopped; its data is kept in %s until `sandbox reset`", s.dir.State())
 	return nil
 }
 
 func (s *sandbox) outputs(ctx context.Context) error {
-	stack, err := s.openStack(nil)
+	_, stack, err := s.deployed(ctx)
 	if err != nil {
 		return err
 	}
@@ -186,12 +197,43 @@ func (s *sandbox) outputs(ctx context.Context) error {
 	return encoder.Encode(outputs)
 }
 
-func (s *sandbox) kubeconfig(context.Context) error {
-	_, n, err := s.cluster()
+// status prints what runs.
+func (s *sandbox) status(ctx context.Context) error {
+	c, stack, err := s.deployed(ctx)
+	if errors.Is(err, cluster.ErrNotRunning) {
+		_, err = fmt.Fprintln(s.out, err)
+		return err
+	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(s.out, n.Kubeconfig())
+	text, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	text += "\nstack       " + s.stack + "\n"
+	outputs, err := stack.Outputs(ctx)
+	switch {
+	case errors.Is(err, deploy.ErrNotDeployed):
+		text += "  not deployed\n"
+	case err != nil:
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		text += fmt.Sprintf("  %-18s %v\n", name, outputs[name])
+	}
+	if _, err := fmt.Fprintln(s.out, text); err != nil {
+		return err
+	}
+	return s.kubectl(ctx, "get", "pods", "--all-namespaces", "--output", "wide")
+}
+
+func (s *sandbox) kubeconfig(ctx context.Context) error {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.out, c.Kubeconfig())
 	return err
 }
 
@@ -207,11 +249,14 @@ func (s *sandbox) kubectlCommand() *cobra.Command {
 
 // kubectl runs kubectl with this program's own input and output.
 func (s *sandbox) kubectl(ctx context.Context, args ...string) error {
-	_, n, err := s.cluster()
+	c, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
-	cmd := n.Kubectl(ctx, args...)
+	cmd, err := c.Kubectl(ctx, args...)
+	if err != nil {
+		return err
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
 	return cmd.Run()
 }
@@ -223,11 +268,16 @@ func (s *sandbox) logsCommand() *cobra.Command {
 		Short: "Show the logs of one part of the journal, or of all",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			namespace, err := s.namespace(cmd.Context())
+			_, stack, err := s.deployed(cmd.Context())
 			if err != nil {
 				return err
 			}
-			selector := partOf
+			outputs, err := stack.Outputs(cmd.Context())
+			if err != nil {
+				return err
+			}
+			namespace, _ := outputs["namespace"].(string)
+			selector := answer.Selector
 			if len(args) == 1 {
 				selector += ",app=" + args[0]
 			}
@@ -240,29 +290,20 @@ func (s *sandbox) logsCommand() *cobra.Command {
 }
 
 func (s *sandbox) imagesCommand() *cobra.Command {
-	var registry string
-	cmd := plain("images", "Build the container images and print their references", func(ctx context.Context) error {
-		dir, err := cache.Open()
-		if err != nil {
-			return err
-		}
+	return plain("images", "Build the container images, push them with --registry, and print their references", func(ctx context.Context) error {
 		repo, err := s.repository()
 		if err != nil {
 			return err
 		}
-		built, err := images.Build(ctx, repo, dir, s.err)
+		built, err := images.Build(ctx, repo, s.dir, s.err)
+		if err == nil && s.registry != "" {
+			err = images.Push(ctx, built, s.registry, s.err)
+		}
 		if err != nil {
 			return err
 		}
-		if registry != "" {
-			if err := images.Push(ctx, built, registry); err != nil {
-				return err
-			}
-		}
-		return s.printImages(built, registry)
+		return s.printImages(built, s.registry)
 	})
-	cmd.Flags().StringVar(&registry, "push", "", "upload the images to this registry, such as registry.example.com/team-a")
-	return cmd
 }
 
 // printImages prints the references as a stack's configuration takes them.
@@ -285,79 +326,39 @@ func (s *sandbox) printImages(built []images.Image, registry string) error {
 	return nil
 }
 
-// cluster returns the node that runs.
-func (s *sandbox) cluster() (cache.Dir, *node.Node, error) {
-	dir, err := cache.Open()
-	if err != nil {
-		return dir, nil, err
-	}
-	n, err := running(dir)
-	return dir, n, err
+// target is the cluster that the flags name.
+func (s *sandbox) target() (cluster.Cluster, error) {
+	return cluster.New(cluster.Options{Dir: s.dir, Context: s.context, Registry: s.registry, Getenv: s.getenv})
 }
 
-func running(dir cache.Dir) (*node.Node, error) {
-	n, err := node.Running(dir)
-	if err != nil {
-		return nil, fmt.Errorf("%w; start it with `sandbox up`", err)
-	}
-	return n, nil
-}
-
-// openStack returns the stack on the running cluster.
-func (s *sandbox) openStack(overrides map[string]any) (*deploy.Stack, error) {
-	dir, n, err := s.cluster()
+// connect returns that cluster, which has to run.
+func (s *sandbox) connect(ctx context.Context) (cluster.Cluster, error) {
+	c, err := s.target()
 	if err != nil {
 		return nil, err
+	}
+	return c, c.Connect(ctx)
+}
+
+// deployed returns the cluster and the stack on it, as it was brought up.
+func (s *sandbox) deployed(ctx context.Context) (cluster.Cluster, *deploy.Stack, error) {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	repo, err := s.repository()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	stack, err := s.openStack(c, repo, nil, s.err)
+	return c, stack, err
+}
+
+// openStack returns the stack with some values of its own on a cluster.
+func (s *sandbox) openStack(c cluster.Cluster, repo string, values map[string]any, log io.Writer) (*deploy.Stack, error) {
 	return deploy.Open(deploy.Config{
-		Repo: repo, Stack: s.stack, Dir: dir, Kubeconfig: n.Kubeconfig(), Overrides: overrides, Progress: s.err,
+		Repo: repo, Stack: s.stack, Dir: s.dir, State: c.State(), Kubeconfig: c.Kubeconfig(), Overrides: values, Progress: log,
 	})
-}
-
-// namespace is where the stack's pods are.
-func (s *sandbox) namespace(ctx context.Context) (string, error) {
-	stack, err := s.openStack(nil)
-	if err != nil {
-		return "", err
-	}
-	outputs, err := stack.Outputs(ctx)
-	if err != nil {
-		return "", err
-	}
-	namespace, _ := outputs["namespace"].(string)
-	return namespace, nil
-}
-
-// userPort is the port of the machine that the stack's users type.
-func userPort(decided stacks.Config, n *node.Node) int {
-	if decided.Journal.Exposure.TLSSelfSigned != 0 {
-		return n.HTTPSPort()
-	}
-	return n.HTTPPort()
-}
-
-// overrides are the values of the stack that differ in the sandbox: images built from this checkout, and an address on
-// this machine without a certificate that is made elsewhere. A part that the stack leaves out, as it may the controller of claims, stays out.
-func overrides(decided stacks.Config, built []images.Image, port int) map[string]any {
-	values := map[string]any{
-		"exposureHost":      "journal.localhost",
-		"exposureClass":     node.IngressClass,
-		"exposurePort":      port,
-		"exposureTlsSecret": "",
-		"exposureTlsIssuer": "",
-		"redisStorageClass": "",
-	}
-	for _, image := range built {
-		leftOut := image.ConfigKey == "claimsImage" && decided.Cluster.ClaimsImage == ""
-		if image.ConfigKey != "" && !leftOut {
-			values[image.ConfigKey] = image.Reference
-		}
-	}
-	return values
 }
 
 // repository is the folder of Pulumi.yaml.
@@ -390,7 +391,7 @@ func describe(changes map[string]int) string {
 		return "nothing changed"
 	}
 	words := make([]string, 0, len(changes))
-	for _, operation := range sortedKeys(changes) {
+	for _, operation := range slices.Sorted(maps.Keys(changes)) {
 		words = append(words, fmt.Sprintf("%d %s", changes[operation], cmp.Or(participles[operation], operation)))
 	}
 	return strings.Join(words, ", ")
@@ -402,7 +403,7 @@ func planned(changes map[string]int) string {
 		return "nothing would change"
 	}
 	words := make([]string, 0, len(changes))
-	for _, operation := range sortedKeys(changes) {
+	for _, operation := range slices.Sorted(maps.Keys(changes)) {
 		words = append(words, fmt.Sprintf("%s %d", operation, changes[operation]))
 	}
 	return "would " + strings.Join(words, ", ")

@@ -2,14 +2,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"example.com/journal/sandbox/images"
-	"example.com/journal/stacks"
 )
 
 // runIn runs a command with an empty cache.
@@ -43,6 +41,27 @@ func TestWhatDeletesDataWantsToBeConfirmed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(err.Error(), "every journal entry") {
 			t.Errorf("%s: error %v", command, err)
 		}
+	}
+}
+
+func TestTheClusterOfAKubeconfigIsNeitherStoppedNorReset(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(kubeconfig, []byte(`{apiVersion: v1, kind: Config, current-context: team, contexts: [{name: team, context: {cluster: team, user: alice}}],
+		clusters: [{name: team, cluster: {server: "http://127.0.0.1:1"}}], users: [{name: alice, user: {token: secret}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	for _, args := range [][]string{{"down", "--cluster", "team"}, {"reset", "--yes", "--cluster", "current"}} {
+		_, _, err := runIn(t, t.TempDir(), args...)
+		if err == nil || !strings.Contains(err.Error(), "`sandbox destroy --cluster team --yes`") {
+			t.Errorf("%v: error %v", args, err)
+		}
+	}
+	if _, _, err := runIn(t, t.TempDir(), "status", "--cluster", "team"); err == nil || !strings.Contains(err.Error(), `context "team" does not answer at http://127.0.0.1:1`) {
+		t.Errorf("status: error %v", err)
+	}
+	if _, _, err := runIn(t, t.TempDir(), "up", "--registry", "registry.example.com"); err == nil || !strings.Contains(err.Error(), "name a cluster too") {
+		t.Errorf("up: error %v", err)
 	}
 }
 
@@ -105,22 +124,11 @@ func TestChangesAreSaidInWords(t *testing.T) {
 	}
 }
 
-func TestImagesAreOverriddenAndPrintedByTheirKeys(t *testing.T) {
+func TestImagesArePrintedByTheirKeys(t *testing.T) {
 	built := []images.Image{
 		{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
 		{ConfigKey: "claimsImage", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
 		{Reference: "journal.example.com/pause:v0.1.0"}, // the node's own
-	}
-	values := overrides(stacks.Config{}, built, 8081)
-	if values["apiImage"] != built[0].Reference || values["exposurePort"] != 8081 || values[""] != nil {
-		t.Errorf("overrides are %v", values)
-	}
-	if values["claimsImage"] != nil {
-		t.Error("a stack without claims gets their controller")
-	}
-	withClaims := stacks.Config{Cluster: stacks.Cluster{ClaimsImage: "registry.example.com/namespace-controller:v0.1.0-0000000"}}
-	if values := overrides(withClaims, built, 8081); values["claimsImage"] != built[1].Reference {
-		t.Errorf("overrides of a stack with claims are %v", values)
 	}
 	var out bytes.Buffer
 	s := &sandbox{console: console{out: &out}}
@@ -148,24 +156,5 @@ func TestPhasesDoNotMixTheirLines(t *testing.T) {
 	two.flush()
 	if want := "two a\ntwo b\none half and half\ntwo rest\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
-	}
-}
-
-func TestAPodSaysWhyItIsNotReady(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}`:                                                                                                   "",
-		`{"status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu."}]}}`: "Unschedulable: 0/1 nodes: Insufficient cpu.",
-		`{"status": {"containerStatuses": [{"name": "api", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}}]}}`:                     "ImagePullBackOff Back-off pulling image",
-		`{"status": {"containerStatuses": [{"name": "redis", "restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-			"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]}}`: "CrashLoopBackOff (redis ended with 137, OOMKilled; restarts: 2)",
-		`{"status": {"phase": "Unknown"}}`: "Unknown",
-	} {
-		var p pod
-		if err := json.Unmarshal([]byte(text), &p); err != nil {
-			t.Fatal(err)
-		}
-		if got := p.reason(); got != want {
-			t.Errorf("%s:\ngot  %q\nwant %q", text, got, want)
-		}
 	}
 }

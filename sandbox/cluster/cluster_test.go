@@ -1,0 +1,289 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"example.com/journal/components/journal"
+	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/node"
+	"example.com/journal/stacks"
+)
+
+// complete is what an API server has that lacks nothing that a stack asks for, by path.
+func complete(uid string) map[string]string {
+	return map[string]string{
+		"/version":                       `{"gitVersion": "v1.31.2-eks-1234"}`,
+		"/api/v1/namespaces/kube-system": `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "` + uid + `"}}`,
+		"/apis/storage.k8s.io/v1/storageclasses": `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClassList", "items": [
+			{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}]}`,
+		"/apis/storage.k8s.io/v1/storageclasses/fast":                    `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}}`,
+		"/apis/networking.k8s.io/v1/ingressclasses/traefik":              `{"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "traefik"}}`,
+		"/apis/gateway.networking.k8s.io/v1/gatewayclasses/traefik":      `{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "traefik"}}`,
+		"/apis/traefik.io/v1alpha1":                                      `{"apiVersion": "v1", "kind": "APIResourceList", "groupVersion": "traefik.io/v1alpha1", "resources": []}`,
+		"/apis/networking.k8s.io/v1/namespaces/journal/ingresses":        `{"apiVersion": "networking.k8s.io/v1", "kind": "IngressList", "items": []}`,
+		"/apis/gateway.networking.k8s.io/v1/namespaces/journal/gateways": `{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayList", "items": []}`,
+	}
+}
+
+// serve is the address of such a server.
+func serve(t *testing.T, has map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		text, ok := has[r.URL.Path]
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			text = `{"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}`
+		}
+		fmt.Fprint(w, text)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// kubeconfig writes the user's kubeconfig, with the servers of its contexts, and returns its path.
+func kubeconfig(t *testing.T, current string, servers map[string]string) string {
+	t.Helper()
+	text := "apiVersion: v1\nkind: Config\ncurrent-context: " + current + "\nusers: [{name: alice, user: {token: secret}}]\ncontexts:\n"
+	for name := range servers {
+		text += fmt.Sprintf("- {name: %s, context: {cluster: %s, user: alice}}\n", name, name)
+	}
+	text += "clusters:\n"
+	for name, server := range servers {
+		text += fmt.Sprintf("- {name: %s, cluster: {server: %q}}\n", name, server)
+	}
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+	return path
+}
+
+func open(t *testing.T, context, registry string) Cluster {
+	t.Helper()
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Options{Dir: dir, Context: context, Registry: registry, Getenv: os.Getenv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAContextIsUsedWhateverBecomesTheCurrentOneAndTheUsersFileStays(t *testing.T) {
+	one, two := serve(t, complete("uid-1")), serve(t, complete("uid-2"))
+	path := kubeconfig(t, "one", map[string]string{"one": one, "two": two})
+	c := open(t, CurrentContext, "")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("current-context: one"), []byte("current-context: two"), 1)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := clientcmd.LoadFromFile(c.Kubeconfig())
+	if err != nil || len(copied.Contexts) != 1 || copied.CurrentContext != "one" || copied.Clusters["one"].Server != one {
+		t.Errorf("the kubeconfig that is used is %+v (%v)", copied, err)
+	}
+	if info, err := os.Stat(c.Kubeconfig()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v (%v)", info.Mode(), err)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, text) {
+		t.Errorf("the user's kubeconfig is now\n%s (%v)", now, err)
+	}
+}
+
+func TestAClusterIsKnownByWhatItIsAndNotByItsName(t *testing.T) {
+	one, two := serve(t, complete("uid-1")), serve(t, complete("uid-2"))
+	kubeconfig(t, "one", map[string]string{"one": one, "two": two, "again": one})
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for _, name := range []string{"one", "two", "again"} {
+		c, err := New(Options{Dir: dir, Context: name, Getenv: os.Getenv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		states[name] = c.State()
+	}
+	if states["one"] != states["again"] || states["one"] == states["two"] || states["one"] == (&own{dir: dir}).State() {
+		t.Errorf("the states are %v", states)
+	}
+}
+
+func TestAContextThatIsNotThereIsRefusedWithThoseThatAre(t *testing.T) {
+	kubeconfig(t, "", map[string]string{"one": "http://127.0.0.1:1", "two": "http://127.0.0.1:1"})
+	for _, name := range []string{CurrentContext, "three"} {
+		if _, err := New(Options{Context: name}); err == nil || !strings.Contains(err.Error(), "write one of: one, two") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAllThatAClusterLacksIsReportedAtOnce(t *testing.T) {
+	decided := func(change func(*stacks.Config)) *stacks.Config {
+		c := stacks.Config{Journal: journal.Args{
+			API: journal.APIArgs{Image: "registry.example.com/api:v1.0.0-0a1b2c3"}, Frontend: journal.FrontendArgs{Image: "registry.example.com/web:v1.0.0-0a1b2c3"},
+		}}
+		change(&c)
+		return &c
+	}
+	empty := map[string]string{
+		"/version":                               `{"gitVersion": "v1.28.0"}`,
+		"/api/v1/namespaces/kube-system":         complete("uid")["/api/v1/namespaces/kube-system"],
+		"/apis/storage.k8s.io/v1/storageclasses": `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClassList", "items": []}`,
+	}
+	for _, c := range []struct {
+		what   string
+		has    map[string]string
+		change func(*stacks.Config)
+		want   []string
+	}{
+		{"nothing", complete("uid"), func(*stacks.Config) {}, nil},
+		{"nothing, by name", complete("uid"), func(c *stacks.Config) {
+			c.Journal.Redis.StorageClass, c.Journal.Exposure.Kind, c.Journal.Exposure.TLSSelfSigned = "fast", journal.KindGateway, 1
+		}, nil},
+		{"everything", empty, func(c *stacks.Config) {
+			c.Journal.API.Image, c.Cluster.ClaimsImage = "registry.example.com/api:v0.1.0-0000000", "registry.example.com/claims:v0.1.0-0000000"
+			c.Journal.Exposure.TLSIssuer = "ClusterIssuer/public"
+		}, []string{"v1.28.0", "1.30 or newer", `apiImage "registry.example.com/api:v0.1.0-0000000"`, "claimsImage", "REGISTRY=", "no default StorageClass",
+			`exposureClass "traefik"`, "ingressController: true", "cert-manager.io/v1"}},
+		{"what is named", empty, func(c *stacks.Config) {
+			c.Journal.Redis.StorageClass, c.Journal.Exposure.Kind, c.Journal.Exposure.Class = "slow", journal.KindGateway, "edge"
+		}, []string{`redisStorageClass "slow"`, `exposureClass "edge": the cluster has no gatewayclasses`}},
+		{"a controller, which the stack brings", empty, func(c *stacks.Config) { c.Ingress.Enabled = true }, []string{"1.30 or newer", "no default StorageClass"}},
+	} {
+		kubeconfig(t, "one", map[string]string{"one": serve(t, c.has)})
+		err := open(t, "one", "").Check(t.Context(), decided(c.change))
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		for _, part := range c.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: the error lacks %q: %v", c.what, part, err)
+			}
+		}
+		if strings.HasPrefix(c.what, "a controller") && strings.Contains(err.Error(), "exposureClass") {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}
+
+func TestAClusterThatDoesNotAnswerIsNamedWithItsAddress(t *testing.T) {
+	kubeconfig(t, "one", map[string]string{"one": "http://127.0.0.1:1"})
+	err := open(t, "one", "").Check(t.Context(), &stacks.Config{})
+	if err == nil || !strings.Contains(err.Error(), `the cluster of context "one" does not answer at http://127.0.0.1:1`) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestImagesAreLoadedIntoKindAndK3d(t *testing.T) {
+	for name, want := range map[string]string{
+		"kind-dev": "load image-archive /images/api.tar --name dev\n",
+		"k3d-dev":  "image import /images/api.tar --cluster dev\n",
+	} {
+		kubeconfig(t, name, map[string]string{name: serve(t, complete("uid"))})
+		tools := t.TempDir()
+		t.Setenv("PATH", tools)
+		c := open(t, CurrentContext, "")
+		program, _, _ := strings.Cut(name, "-")
+		if err := c.Check(t.Context(), &stacks.Config{}); err == nil || !strings.Contains(err.Error(), "cluster of "+program+", which is not on PATH") || !strings.Contains(err.Error(), "REGISTRY=") {
+			t.Errorf("without %s: %v", program, err)
+		}
+		if err := os.WriteFile(filepath.Join(tools, program), []byte("#!/bin/sh\necho \"$*\" >> "+tools+"/calls\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(t.Context(), &stacks.Config{}); err != nil {
+			t.Errorf("with %s: %v", program, err)
+		}
+		built := []images.Image{
+			{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3", Archive: "/images/api.tar"},
+			{Reference: "journal.example.com/pause:v0.1.0", Archive: "/images/pause.tar"}, // the node's own
+		}
+		var log bytes.Buffer
+		if err := c.Load(t.Context(), built, &log); err != nil {
+			t.Error(err)
+		}
+		if calls, err := os.ReadFile(filepath.Join(tools, "calls")); err != nil || string(calls) != want {
+			t.Errorf("%s was called with %q (%v)", program, calls, err)
+		}
+		if values, err := c.Values(stacks.Config{}, built); err != nil || fmt.Sprint(values) != "map[apiImage:journal.example.com/journal-api:v0.1.0-0a1b2c3]" {
+			t.Errorf("values are %v (%v)", values, err)
+		}
+	}
+}
+
+func TestOnlyTheImagesOfAStackDifferOnAnotherCluster(t *testing.T) {
+	kubeconfig(t, "one", map[string]string{"one": serve(t, complete("uid"))})
+	built := []images.Image{
+		{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
+		{ConfigKey: "claimsImage", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
+		{Reference: "journal.example.com/pause:v0.1.0"},
+	}
+	withClaims := stacks.Config{Cluster: stacks.Cluster{ClaimsImage: "registry.example.com/namespace-controller:v0.1.0-0000000"}}
+	registry := open(t, "one", "registry.example.com/team-a/")
+	if values, err := registry.Values(withClaims, built); err != nil || !registry.TakesImages() ||
+		fmt.Sprint(values) != "map[apiImage:registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3 claimsImage:registry.example.com/team-a/namespace-controller:v0.1.0-0a1b2c3]" {
+		t.Errorf("values with a registry are %v (%v)", values, err)
+	}
+	if values, err := registry.Values(stacks.Config{}, built); err != nil || values["claimsImage"] != nil {
+		t.Errorf("a stack without claims gets their controller: %v (%v)", values, err)
+	}
+	without := open(t, "one", "")
+	if values, err := without.Values(withClaims, nil); err != nil || without.TakesImages() || len(values) > 0 {
+		t.Errorf("values without a registry are %v (%v)", values, err)
+	}
+	sandbox := &own{node: &node.Node{}}
+	if values, err := sandbox.Values(withClaims, built); err != nil || values["exposureHost"] != "journal.localhost" || values["claimsImage"] != built[1].Reference || values[""] != nil {
+		t.Errorf("values of the sandbox are %v (%v)", values, err)
+	}
+}
+
+func TestTheWayInIsWhereTheControllerSaysWithThePortThatUsersType(t *testing.T) {
+	for _, c := range []struct{ path, item, page, want string }{
+		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`, "http://journal.example.com/", "192.0.2.1:80"},
+		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}`, "https://journal.example.com/", "lb.example.com:443"},
+		{"/apis/gateway.networking.k8s.io/v1/namespaces/journal/gateways", `{"metadata": {}, "status": {"addresses": [{"type": "IPAddress", "value": "2001:db8::1"}]}}`, "http://journal.example.com:8080/", "[2001:db8::1]:8080"},
+		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {}}}`, "http://journal.example.com/", ""},
+	} {
+		has := complete("uid")
+		has[c.path] = strings.Replace(has[c.path], `"items": []`, `"items": [`+strings.Replace(c.item, "{", `{"apiVersion": "v1", "kind": "Route", `, 1)+`]`, 1)
+		kubeconfig(t, "one", map[string]string{"one": serve(t, has)})
+		cluster := open(t, "one", "")
+		page, err := url.Parse(c.page)
+		if err == nil {
+			err = cluster.Connect(context.Background())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := cluster.Address(t.Context(), page, "journal"); err != nil || got != c.want {
+			t.Errorf("%s: got %q (%v), want %q", c.item, got, err, c.want)
+		}
+	}
+}
