@@ -3,7 +3,7 @@ STACK ?= dev
 # Where to deploy: nothing for the sandbox, current or a context of your kubeconfig; and the registry that such a cluster pulls from.
 CLUSTER ?=
 REGISTRY ?=
-# Which group of end-to-end tests `make e2e` runs: journal, tenancy, change, exposure, ingresscontroller or scale, or all when it is empty.
+# Which group of end-to-end tests `make e2e` runs, or all when it is empty.
 RUN ?=
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
@@ -139,22 +139,33 @@ score: tools
 golden: go ## rewrite the golden files after a change that is meant
 	$(GOTEST) ./stacks -update
 
-# The groups run in the order of their files: the journal's ends by stopping and starting the cluster. The programs that talk
-# to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
+# The groups of sandbox/e2e run in the order of their files, on one cluster: the journal's ends by stopping and starting it. Programs that
+# talk to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
+E2E := $(GOTEST) -tags e2e -count 1 -timeout 60m
+
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy, change, exposure, ingresscontroller or scale
+e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, exposure, ingresscontroller, journal, node, pulumi, scale, tenancy or toolchain
 	@$(BUILD) -with node,engine
-	@cd sandbox && $(GOTEST) -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+ifeq ($(filter node toolchain,$(RUN)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+endif
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@cd services && $(GOTEST) -tags e2e -count 1 ./namespace-controller/... ./onboard/...
+	@cd services && $(E2E) ./namespace-controller/... ./onboard/...
+endif
+ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
+	@cd sandbox && $(E2E) ./toolchain
+endif
+ifneq ($(filter node,$(or $(RUN),node)),)
+	@cd sandbox && $(E2E) ./node
 endif
 
-# A node of its own, in a cache of its own, with the programs that `make up` has built; nothing of it stays.
+# A node of its own, in a cache and on ports of its own; nothing of it stays.
 BENCH   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-bench
 TENANTS ?= 10 50 100 300
 
 .PHONY: bench
 bench: go ## seconds, memory and requests of Pulumi, kubectl and Helm for many tenants: make bench TENANTS="10 50"
-	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox/$$d $(BENCH)/journal-sandbox/$$d; done
+	@$(BUILD) -with node,engine
+	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(CACHE)/$$d $(BENCH)/journal-sandbox/$$d; done
 	@$(GO) build -C bench/helm -o $(BENCH)/helm helm.sh/helm/v4/cmd/helm && $(GO) build -C bench -o $(BENCH)/bench .
-	@XDG_CACHE_HOME=$(BENCH) JOURNAL_HTTP_PORT=8181 JOURNAL_API_PORT=16543 $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)
+	@XDG_CACHE_HOME=$(BENCH) $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)
