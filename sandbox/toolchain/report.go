@@ -135,7 +135,7 @@ func (r *reporter) say() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.work == nil {
-		fmt.Fprintf(r.out, "toolchain: 0 %%, %d modules downloaded\n", r.downloaded)
+		fmt.Fprintf(r.out, "0 %%: %d modules downloaded\n", r.downloaded)
 		return
 	}
 	// The usual rate counts as the first minute of measurement.
@@ -143,7 +143,7 @@ func (r *reporter) say() {
 	usual := usualRate * float64(min(runtime.NumCPU(), 8))
 	elapsed := time.Since(r.began)
 	rate := (float64(r.before-r.left) + usual*prior.Seconds()) / (elapsed + prior).Seconds()
-	fmt.Fprintf(r.out, "toolchain: %d %%, %d of %d packages to compile, about %s left\n",
+	fmt.Fprintf(r.out, "%d %%: %d of %d packages to compile, about %s left\n",
 		100*(r.all-r.left)/max(r.all, 1), len(r.work), r.count,
 		time.Duration(float64(r.left)/rate*float64(time.Second)).Round(10*time.Second))
 }
