@@ -1,6 +1,9 @@
 # Every command is here; `make help` lists them. CI runs the same ones.
 STACK ?= dev
-# Which group of end-to-end tests `make e2e` runs: journal, tenancy, change, exposure, ingresscontroller or scale, or all when it is empty.
+# Where to deploy: nothing for the sandbox, current or a context of your kubeconfig; and the registry that such a cluster pulls from.
+CLUSTER ?=
+REGISTRY ?=
+# Which group of end-to-end tests `make e2e` runs, or all when it is empty.
 RUN ?=
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
@@ -14,6 +17,7 @@ GO      := GOGC=off GOMEMLIMIT=2500MiB go
 GOTEST  := $(GO) test -exec 'env -u GOGC -u GOMEMLIMIT'
 BUILD   := $(GO) run -C sandbox ./cmd/bootstrap
 TOOLS   := $(CACHE)/tools
+WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # Modules of our own code. The mains of sandbox/toolchain/programs are vetted as they are built.
 MODULES := . services sandbox bench
 
@@ -34,14 +38,18 @@ doctor: ## what is missing here, and what repairs it; FOR=up (the default), test
 ## The sandbox: a real one-node Kubernetes on this machine, and the stack on it.
 
 .PHONY: up
-up: ## start the sandbox and deploy STACK (dev)
-	@sandbox/doctor/doctor.sh --missing --for up
-	@test -x $(CACHE)/bin/sandbox || echo 'first time: building Kubernetes, Traefik and Pulumi from source, which takes about 7 minutes on two cores' >&2
-	@$(BUILD) -with node up --stack $(STACK)
+up: ## start the sandbox and deploy STACK (dev); or deploy to a cluster that is there: make up CLUSTER=current
+	@sandbox/doctor/doctor.sh --missing --for up $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
+	@test -x $(CACHE)/bin/sandbox || echo 'first time: programs are built from source, which takes about 7 minutes on two cores' >&2
+	@$(BUILD) $(if $(CLUSTER),,-with node) up $(WHERE)
 
 .PHONY: preview
 preview: go ## show what `make up` would change
-	@$(BUILD) preview --stack $(STACK)
+	@$(BUILD) preview $(WHERE)
+
+.PHONY: destroy
+destroy: go ## delete the stack and every journal entry, and keep the cluster
+	@$(BUILD) destroy $(WHERE) --yes
 
 .PHONY: down
 down: go ## stop the sandbox; its data stays
@@ -53,20 +61,20 @@ reset: go ## stop the sandbox and delete its data
 
 .PHONY: status
 status: go ## what runs, and where
-	@$(BUILD) status --stack $(STACK)
+	@$(BUILD) status $(WHERE)
 
 .PHONY: logs
 logs: go ## logs of all pods, or of one part: make logs APP=api
-	@$(BUILD) logs $(APP)
+	@$(BUILD) logs $(WHERE) $(APP)
 
 .PHONY: kubeconfig
 kubeconfig: go ## print the path of the sandbox's kubeconfig
-	@$(BUILD) kubeconfig
+	@$(BUILD) kubeconfig $(WHERE)
 
 .PHONY: onboard
 onboard: go ## a kubeconfig for a user whom the stack declares: make onboard WHO=alice
 	@test -n "$(WHO)" || { echo 'WHO is missing: write a user of the stack, such as make onboard WHO=alice' >&2; exit 1; }
-	@kubeconfig=$$($(BUILD) kubeconfig) && $(GO) run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
+	@kubeconfig=$$($(BUILD) kubeconfig $(WHERE)) && $(GO) run -C services ./onboard $(WHO) --kubeconfig "$$kubeconfig" --out "$(CURDIR)/$(WHO).kubeconfig"
 
 .PHONY: toolchain
 toolchain: go ## build all programs of the sandbox, without starting it
@@ -131,22 +139,33 @@ score: tools
 golden: go ## rewrite the golden files after a change that is meant
 	$(GOTEST) ./stacks -update
 
-# The groups run in the order of their files: the journal's ends by stopping and starting the cluster. The programs that talk
-# to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
+# The groups of sandbox/e2e run in the order of their files, on one cluster: the journal's ends by stopping and starting it. Programs that
+# talk to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
+E2E := $(GOTEST) -tags e2e -count 1 -timeout 60m
+
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox; one group with RUN=journal, tenancy, change, exposure, ingresscontroller or scale
+e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, exposure, ingresscontroller, journal, node, pulumi, scale, tenancy or toolchain
 	@$(BUILD) -with node,engine
-	@cd sandbox && $(GOTEST) -tags e2e -count 1 -timeout 40m -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+ifeq ($(filter node toolchain,$(RUN)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+endif
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@cd services && $(GOTEST) -tags e2e -count 1 ./namespace-controller/... ./onboard/...
+	@cd services && $(E2E) ./namespace-controller/... ./onboard/...
+endif
+ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
+	@cd sandbox && $(E2E) ./toolchain
+endif
+ifneq ($(filter node,$(or $(RUN),node)),)
+	@cd sandbox && $(E2E) ./node
 endif
 
-# A node of its own, in a cache of its own, with the programs that `make up` has built; nothing of it stays.
+# A node of its own, in a cache and on ports of its own; nothing of it stays.
 BENCH   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-bench
 TENANTS ?= 10 50 100 300
 
 .PHONY: bench
 bench: go ## seconds, memory and requests of Pulumi, kubectl and Helm for many tenants: make bench TENANTS="10 50"
-	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox/$$d $(BENCH)/journal-sandbox/$$d; done
+	@$(BUILD) -with node,engine
+	@mkdir -p $(BENCH)/journal-sandbox && for d in bin debian images; do ln -sfn $(CACHE)/$$d $(BENCH)/journal-sandbox/$$d; done
 	@$(GO) build -C bench/helm -o $(BENCH)/helm helm.sh/helm/v4/cmd/helm && $(GO) build -C bench -o $(BENCH)/bench .
-	@XDG_CACHE_HOME=$(BENCH) JOURNAL_HTTP_PORT=8181 JOURNAL_API_PORT=16543 $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)
+	@XDG_CACHE_HOME=$(BENCH) $(BENCH)/bench $(CURDIR) $(BENCH)/helm $(TENANTS)

@@ -60,7 +60,10 @@ func TestNodeLifecycle(t *testing.T) {
 		l := l.with(t)
 		l.equal("10001 10001\n", "exec", "-n", "probe", "deploy/client", "--", "/probe", "id")
 		for _, url := range []string{"http://server", "http://server-0.servers:8080", "http://server.probe.svc.cluster.local"} {
-			l.equal("started ", "exec", "-n", "probe", "deploy/client", "--", "/probe", "get", url)
+			get := []string{"exec", "-n", "probe", "deploy/client", "--", "/probe", "get", url}
+			// Services and names follow a moment after the pods are ready.
+			l.eventually(url+" leads somewhere", func() error { _, err := l.try(get...); return err })
+			l.equal("started ", get...)
 		}
 		l.equal("started ", "exec", "-n", "probe", "server-0", "--", "/probe", "get", "http://server") // itself
 		l.equal("serving /data/words\n", "logs", "-n", "probe", "server-0")

@@ -177,10 +177,9 @@ func TestTheRandomPluginMakesPasswordsWithTheStateOfTheReleasedOne(t *testing.T)
 				t.Errorf("the state has no %s", key)
 			}
 		}
-		secret, _ := state["result"].(map[string]any)
-		password, _ := secret["value"].(string)
-		if len(password) != 64 || strings.Trim(password, letters) != "" || secret["4dabf18193072939515e22adb298388d"] != "1b47061264138c4ac30d75fd1eb44270" {
-			t.Errorf("the password is no secret of 64 letters and digits, but of %d", len(password))
+		password, _ := state["result"].(string) // which the SDK asks the engine to encrypt
+		if len(password) != 64 || strings.Trim(password, letters) != "" {
+			t.Errorf("the password is not of 64 letters and digits, but of %d", len(password))
 		}
 		passwords[password] = true
 	}

@@ -16,6 +16,8 @@ const (
 	reportInterval = 10 * time.Second
 	// usualRate is how many units of work a core does in a second, until it is known of this machine. A unit is a kilobyte of source.
 	usualRate = 145
+	// usualWork is about how much there is to do the first time, until the packages are known.
+	usualWork = 133_000
 	// dearSource is the code of Pulumi's Go SDK for Kubernetes, whose generated generics cost dearFactor times as much as other code.
 	dearSource, dearFactor = "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/", 5
 )
@@ -61,6 +63,7 @@ type reporter struct {
 func newReporter(out io.Writer, file string) *reporter {
 	r := &reporter{out: out, finish: make(chan struct{}), began: time.Now()}
 	r.file, _ = os.OpenFile(file, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) // without it, the estimate is worse
+	r.say()
 	r.stopped.Go(func() {
 		tick := time.NewTicker(reportInterval)
 		defer tick.Stop()
@@ -134,16 +137,18 @@ func (r *reporter) compiled(line string) bool {
 func (r *reporter) say() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	usual := usualRate * float64(min(runtime.NumCPU(), 8))
 	if r.work == nil {
-		fmt.Fprintf(r.out, "toolchain: 0 %%, %d modules downloaded\n", r.downloaded)
+		fmt.Fprintf(r.out, "0 %%: %d modules downloaded, about %s left\n", r.downloaded, round(usualWork/usual))
 		return
 	}
 	// The usual rate counts as the first minute of measurement.
-	const prior = time.Minute
-	usual := usualRate * float64(min(runtime.NumCPU(), 8))
-	elapsed := time.Since(r.began)
-	rate := (float64(r.before-r.left) + usual*prior.Seconds()) / (elapsed + prior).Seconds()
-	fmt.Fprintf(r.out, "toolchain: %d %%, %d of %d packages to compile, about %s left\n",
-		100*(r.all-r.left)/max(r.all, 1), len(r.work), r.count,
-		time.Duration(float64(r.left)/rate*float64(time.Second)).Round(10*time.Second))
+	const prior = 60
+	rate := (float64(r.before-r.left) + usual*prior) / (time.Since(r.began).Seconds() + prior)
+	fmt.Fprintf(r.out, "%d %%: %d of %d packages to compile, about %s left\n",
+		100*(r.all-r.left)/max(r.all, 1), len(r.work), r.count, round(float64(r.left)/rate))
+}
+
+func round(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(10 * time.Second)
 }

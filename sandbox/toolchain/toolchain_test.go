@@ -261,10 +261,10 @@ func TestABuildThatGoesOnCountsWhatWasCompiledBefore(t *testing.T) {
 		r.stop()
 		return out.String()
 	}
-	if got := build("one"); !strings.Contains(got, " 0 %, 4 of 4 packages") || !strings.Contains(got, " 25 %, 3 of 4 packages") {
+	if got := build("one"); !strings.Contains(got, "0 %: 4 of 4 packages") || !strings.Contains(got, "25 %: 3 of 4 packages") {
 		t.Errorf("a first build says\n%s", got)
 	}
-	if got := build("two", "three"); !strings.Contains(got, " 25 %, 3 of 3 packages") || !strings.Contains(got, " 75 %, 1 of 3 packages") {
+	if got := build("two", "three"); !strings.Contains(got, "25 %: 3 of 3 packages") || !strings.Contains(got, "75 %: 1 of 3 packages") {
 		t.Errorf("a build that goes on says\n%s", got)
 	}
 }

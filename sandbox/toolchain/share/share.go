@@ -16,7 +16,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -33,18 +32,25 @@ func Push(ctx context.Context, dir cache.Dir, registry string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("registry %q: %w; write a host and perhaps a path, such as registry.example.com/team-a", registry, err)
 	}
-	image := empty.Image
 	for _, program := range toolchain.Names() {
-		if _, err := os.Stat(keyFile(dir, program)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir.Bin(), "."+program+".key")); err != nil {
 			return "", fmt.Errorf("%w: build all programs first (make toolchain)", err)
 		}
-		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return pack(dir, program), nil })
-		if err != nil {
-			return "", err
-		}
-		if image, err = mutate.AppendLayers(image, layer); err != nil {
-			return "", err
-		}
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		out, in := io.Pipe()
+		go func() {
+			archive := tar.NewWriter(in)
+			in.CloseWithError(errors.Join(archive.AddFS(os.DirFS(dir.Bin())), archive.Close()))
+		}()
+		return out, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return "", err
 	}
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -82,68 +88,25 @@ func Pull(ctx context.Context, dir cache.Dir, reference string) error {
 	if config.Architecture != runtime.GOARCH || config.OS != runtime.GOOS {
 		return fmt.Errorf("toolchain %s is for %s/%s, and this machine is %s/%s: build it here", reference, config.OS, config.Architecture, runtime.GOOS, runtime.GOARCH)
 	}
-	layers, err := image.Layers()
-	if err != nil {
-		return fmt.Errorf("pull %s: %w", reference, err)
-	}
-	for _, layer := range layers {
-		if err := unpackLayer(layer, dir.Bin()); err != nil {
-			return fmt.Errorf("pull %s: %w", reference, err)
-		}
-	}
-	return nil
-}
-
-func keyFile(dir cache.Dir, program string) string {
-	return filepath.Join(dir.Bin(), "."+program+".key")
-}
-
-// pack is a program with its files and, last, its key, as a tar archive.
-func pack(dir cache.Dir, program string) io.ReadCloser {
-	out, in := io.Pipe()
-	go func() {
-		archive := tar.NewWriter(in)
-		add := func(path string) error {
-			info, err := os.Stat(path)
-			if err != nil {
-				return err
-			}
-			name, err := filepath.Rel(dir.Bin(), path)
-			if err != nil {
-				return err
-			}
-			// Without times and owners, so that the same programs have the same digest.
-			header := &tar.Header{Name: name, Mode: int64(info.Mode().Perm()), Size: info.Size(), Typeflag: tar.TypeReg}
-			if err := archive.WriteHeader(header); err != nil {
-				return err
-			}
-			file, err := os.Open(path)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = file.Close() }()
-			_, err = io.Copy(archive, file)
-			return err
-		}
-		err := add(filepath.Join(dir.Bin(), program))
-		found, _ := filepath.Glob(filepath.Join(dir.Bin(), program+".d", "*"))
-		for _, path := range append(found, keyFile(dir, program)) {
-			if err == nil {
-				err = add(path)
-			}
-		}
-		in.CloseWithError(errors.Join(err, archive.Close()))
-	}()
-	return out
-}
-
-// unpackLayer writes the files of a layer, each into its place in one step.
-func unpackLayer(layer v1.Layer, target string) error {
-	content, err := layer.Uncompressed()
+	// In a folder of its own first: half a program must not look like a whole one.
+	work, err := os.MkdirTemp(dir.Root(), ".pull-*")
 	if err != nil {
 		return err
 	}
+	defer func() { _ = os.RemoveAll(work) }()
+	content := mutate.Extract(image)
 	defer func() { _ = content.Close() }()
+	if err := unpack(content, work); err != nil {
+		return fmt.Errorf("pull %s: %w", reference, err)
+	}
+	if err := os.RemoveAll(dir.Path("bin")); err != nil {
+		return err
+	}
+	return os.Rename(work, dir.Path("bin"))
+}
+
+// unpack writes the files of an archive below a folder.
+func unpack(content io.Reader, folder string) error {
 	for archive := tar.NewReader(content); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -153,28 +116,32 @@ func unpackLayer(layer v1.Layer, target string) error {
 		if err != nil {
 			return err
 		}
-		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(header.Name) {
-			return fmt.Errorf("%q is no file of the toolchain", header.Name)
+		if !filepath.IsLocal(header.Name) {
+			return fmt.Errorf("%q leads out of the toolchain's folder", header.Name)
 		}
-		path := filepath.Join(target, header.Name) //nolint:gosec // it is local: see above
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
+		path := filepath.Join(folder, header.Name) //nolint:gosec // it is local: see above
+		switch header.Typeflag {
+		case tar.TypeDir:
+			err = os.MkdirAll(path, 0o755)
+		case tar.TypeReg:
+			err = write(path, header.FileInfo().Mode().Perm(), archive)
+		default:
+			err = fmt.Errorf("%q is no file of the toolchain", header.Name)
 		}
-		if err := write(path, fs.FileMode(header.Mode).Perm(), archive); err != nil { //nolint:gosec // permissions are small
+		if err != nil {
 			return err
 		}
 	}
 }
 
 func write(path string, mode fs.FileMode, content io.Reader) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".pull-*")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = io.Copy(file, content)
-	if err := errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return errors.Join(err, file.Close())
 }

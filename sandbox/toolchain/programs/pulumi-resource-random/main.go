@@ -67,19 +67,10 @@ type State struct {
 	MinSpecial int    `pulumi:"minSpecial"`
 }
 
-// Check refuses inputs that this plugin does not have, which would otherwise be without effect.
+// Check refuses a length that makes no password. Inputs that Args does not have are refused already.
 func (RandomPassword) Check(ctx context.Context, request infer.CheckRequest) (infer.CheckResponse[Args], error) {
 	args, failures, err := infer.DefaultCheck[Args](ctx, request.NewInputs)
-	for name := range request.NewInputs.All {
-		switch name {
-		case "length", "special", "keepers", "__defaults", "__internal":
-		default:
-			failures = append(failures, provider.CheckFailure{
-				Property: name, Reason: "the sandbox's random plugin has length, special and keepers alone; use the released plugin",
-			})
-		}
-	}
-	if len(failures) == 0 && (args.Length < 1 || args.Length > 4096) {
+	if err == nil && len(failures) == 0 && (args.Length < 1 || args.Length > 4096) {
 		failures = append(failures, provider.CheckFailure{Property: "length", Reason: "must be from 1 to 4096"})
 	}
 	return infer.CheckResponse[Args]{Inputs: args, Failures: failures}, err
