@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -97,21 +99,21 @@ func stateFolder(dir cache.Dir) string { return filepath.Join(dir.State(), "pulu
 // known beforehand, so the next run applies the same objects. What cannot be found again is the secret that the passwords
 // come from; so it is made first, in an update of its own that writes down each step.
 func (s *Stack) Up(ctx context.Context) (Result, error) {
-	return s.run(ctx, s.declared, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
-		if err := s.makePassword(ctx, stack, log); err != nil {
+	return s.run(ctx, s.declared, func(stack auto.Stack, events chan<- events.EngineEvent) (auto.OutputMap, error) {
+		if err := s.makePassword(ctx, stack); err != nil {
 			return nil, err
 		}
-		unfinished, err := s.work.begin()
-		if err != nil {
+		unfinished := exists(s.work.mark())
+		if err := os.WriteFile(s.work.mark(), nil, 0o600); err != nil {
 			return nil, err
 		}
 		writeOnce(stack)
 		result, err := stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(), optup.Refresh(),
-			optup.EventStreams(log.follow()))
+			optup.EventStreams(events))
 		if err != nil {
 			// An engine that has ended by itself has written its state and given back its lock; what was lost before is still lost.
-			if holders, lockErr := s.lockHolders(); lockErr == nil && len(holders) == 0 {
-				err = errors.Join(err, s.work.end(unfinished))
+			if holders, lockErr := s.lockHolders(); lockErr == nil && len(holders) == 0 && !unfinished {
+				err = errors.Join(err, os.Remove(s.work.mark()))
 			}
 			return nil, err
 		}
@@ -120,12 +122,12 @@ func (s *Stack) Up(ctx context.Context) (Result, error) {
 				return nil, fmt.Errorf("delete what an earlier run has left: %w", err)
 			}
 		}
-		return result.Outputs, s.work.end(false)
+		return result.Outputs, os.Remove(s.work.mark())
 	})
 }
 
 // makePassword makes the secret that all passwords come from, unless the state has it.
-func (s *Stack) makePassword(ctx context.Context, stack auto.Stack, log *progress) error {
+func (s *Stack) makePassword(ctx context.Context, stack auto.Stack) error {
 	checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
 	if err != nil {
 		return err
@@ -133,8 +135,7 @@ func (s *Stack) makePassword(ctx context.Context, stack auto.Stack, log *progres
 	if slices.ContainsFunc(checkpoint.Resources, func(r apitype.ResourceV3) bool { return r.Type == passwordType }) {
 		return nil
 	}
-	_, err = stack.Up(ctx, optup.Parallel(parallel), optup.Color("never"), optup.SuppressProgress(),
-		optup.Target([]string{"**:RandomPassword::*"}), optup.EventStreams(log.follow()))
+	_, err = stack.Up(ctx, optup.Color("never"), optup.SuppressProgress(), optup.Target([]string{"**:RandomPassword::*"}))
 	return err
 }
 
@@ -143,9 +144,9 @@ func writeOnce(stack auto.Stack) { stack.Workspace().SetEnvVar("PULUMI_SKIP_CHEC
 
 // Preview reports what Up would do, and does nothing.
 func (s *Stack) Preview(ctx context.Context) (Result, error) {
-	return s.run(ctx, s.declared, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
+	return s.run(ctx, s.declared, func(stack auto.Stack, events chan<- events.EngineEvent) (auto.OutputMap, error) {
 		_, err := stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.Color("never"), optpreview.SuppressProgress(),
-			optpreview.Refresh(), optpreview.EventStreams(log.follow()))
+			optpreview.Refresh(), optpreview.EventStreams(events))
 		return nil, err
 	})
 }
@@ -155,7 +156,7 @@ func (s *Stack) Preview(ctx context.Context) (Result, error) {
 // engine would stop halfway at an object that is protected.
 func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 	return s.run(ctx, func(ctx context.Context) (auto.Stack, error) {
-		if s.work.unfinished() {
+		if exists(s.work.mark()) {
 			return auto.Stack{}, errors.New("an earlier run was killed before it could write down what it made; run up first, so that nothing is left behind")
 		}
 		checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
@@ -171,10 +172,10 @@ func (s *Stack) Destroy(ctx context.Context) (Result, error) {
 			return auto.Stack{}, err
 		}
 		return s.deployed(ctx)
-	}, func(stack auto.Stack, log *progress) (auto.OutputMap, error) {
+	}, func(stack auto.Stack, events chan<- events.EngineEvent) (auto.OutputMap, error) {
 		writeOnce(stack)
 		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.Color("never"), optdestroy.SuppressProgress(),
-			optdestroy.EventStreams(log.follow()))
+			optdestroy.EventStreams(events))
 		return nil, err
 	})
 }
@@ -196,7 +197,7 @@ func (s *Stack) Outputs(ctx context.Context) (map[string]any, error) {
 }
 
 // operation is one run of the engine.
-type operation func(auto.Stack, *progress) (auto.OutputMap, error)
+type operation func(auto.Stack, chan<- events.EngineEvent) (auto.OutputMap, error)
 
 // run keeps others away, gets the stack, recovers from a killed run, operates, and collects what happened.
 func (s *Stack) run(ctx context.Context, get func(context.Context) (auto.Stack, error), operate operation) (Result, error) {
@@ -215,8 +216,18 @@ func (s *Stack) run(ctx context.Context, get func(context.Context) (auto.Stack, 
 		return Result{}, fmt.Errorf("stack %q: recover from an earlier run: %w", s.config.Stack, err)
 	}
 	log := newProgress(s.config.Progress)
-	outputs, err := operate(stack, log)
-	log.wait()
+	incoming, handled := make(chan events.EngineEvent), make(chan struct{})
+	go func() {
+		defer close(handled)
+		for event := range incoming {
+			log.handle(event.EngineEvent)
+		}
+	}()
+	outputs, err := operate(stack, incoming)
+	select {
+	case <-handled:
+	case <-time.After(time.Second): // an engine that ended before it said anything leaves the channel open
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("stack %q: %w", s.config.Stack, log.explain(ctx, err))
 	}

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -187,8 +186,12 @@ func TestAnUpdateThatWasKilledIsToldFromOneThatFailed(t *testing.T) {
 		if _, err := s.Up(t.Context()); err == nil {
 			t.Errorf("%s: no error", c.what)
 		}
-		if s.work.unfinished() != c.unfinished {
-			t.Errorf("%s: unfinished is %t", c.what, s.work.unfinished())
+		if exists(s.work.mark()) != c.unfinished {
+			t.Errorf("%s: unfinished is %t", c.what, !c.unfinished)
+		}
+		fakeEngine(t, s, `case "$*" in *" up "*) exit 255;; *" cancel "*) rm -r $LOCKS;; esac`)
+		if _, err := s.Up(t.Context()); err == nil || exists(s.work.mark()) != c.unfinished {
+			t.Errorf("%s, and then failed: unfinished is %t (%v)", c.what, !c.unfinished, err)
 		}
 		if _, err := s.Destroy(t.Context()); c.unfinished != (err != nil && strings.Contains(err.Error(), "run up first")) {
 			t.Errorf("%s: destroy says %v", c.what, err)
@@ -289,31 +292,11 @@ func TestWhatAKilledRunHasMadeIsToldFromEverythingElse(t *testing.T) {
 	}
 }
 
-func TestARunThatWasKilledIsRemembered(t *testing.T) {
-	config := newConfig(t, "config: {}\n")
-	s := newStack(t, config)
-	if err := os.MkdirAll(s.work.path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, killed := range []bool{false, true} {
-		if unfinished, err := s.work.begin(); err != nil || unfinished != killed {
-			t.Fatalf("unfinished is %v, want %v (%v)", unfinished, killed, err)
-		}
-	}
-	// What was lost is still to be found after a run that failed, and not any more after one that succeeded.
-	for _, lost := range []bool{true, false} {
-		if err := s.work.end(lost); err != nil || s.work.unfinished() != lost {
-			t.Errorf("unfinished is %v, want %v (%v)", s.work.unfinished(), lost, err)
-		}
-	}
-}
-
 func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 	var out bytes.Buffer
 	log := newProgress(&out)
 	const deployment = "urn:pulumi:dev::journal::kubernetes:apps/v1:Deployment::journal-api"
 	custom := &apitype.StepEventStateMetadata{Custom: true}
-	incoming := log.follow()
 	for _, event := range []apitype.EngineEvent{
 		{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{URN: deployment, Op: apitype.OpCreate, New: custom}}},
 		{DiagnosticEvent: &apitype.DiagnosticEvent{URN: deployment, Severity: "info", Message: "[1/2] Waiting"}}, // not for long
@@ -327,10 +310,8 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 		{DiagnosticEvent: &apitype.DiagnosticEvent{Severity: "error", Message: "update failed"}},
 		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 1, apitype.OpSame: 20, apitype.OpUpdate: 0}}},
 	} {
-		incoming <- events.EngineEvent{EngineEvent: event}
+		log.handle(event)
 	}
-	close(incoming)
-	log.wait()
 	if want := "mind the gap\ncreated Deployment journal-api (0.0 s)\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -29,11 +28,9 @@ const patience = 5 * time.Second
 // pluginOnPath begins the engine's warning that a plugin is found on PATH: that is how the toolchain hands it over.
 const pluginOnPath = "using pulumi-resource-"
 
-// progress turns the events of the engine's runs, one after the other, into lines for a person, and remembers what happened.
+// progress turns the events of the engine into lines for a person, and remembers what happened.
 type progress struct {
 	out     io.Writer
-	handled chan struct{} // closed when all events of the run that is followed are handled; nil for no run
-
 	began   map[string]time.Time // by URN, for steps that run
 	said    map[string]string    // by URN, the last that the plugin said about a step
 	failed  []error
@@ -42,32 +39,6 @@ type progress struct {
 
 func newProgress(out io.Writer) *progress {
 	return &progress{out: out, began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{}}
-}
-
-// follow handles what comes from the channel that it returns.
-func (p *progress) follow() chan<- events.EngineEvent {
-	p.wait()
-	incoming, handled := make(chan events.EngineEvent), make(chan struct{})
-	p.handled = handled
-	go func() {
-		defer close(handled)
-		for event := range incoming {
-			p.handle(event.EngineEvent)
-		}
-	}()
-	return incoming
-}
-
-// wait returns when all events of a run that has ended are handled. An engine that ended before it said anything leaves its
-// channel open, and is not waited for.
-func (p *progress) wait() {
-	if p.handled == nil {
-		return
-	}
-	select {
-	case <-p.handled:
-	case <-time.After(time.Second):
-	}
 }
 
 func (p *progress) handle(event apitype.EngineEvent) {

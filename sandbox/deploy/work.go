@@ -62,25 +62,8 @@ func (w workFolder) lock(ctx context.Context) (*os.File, error) {
 	return file, err
 }
 
-// mark is the file that is there while a run's changes are not yet in the state.
+// mark is the file that is there while a run's changes are not yet in the state: it stays when the run is killed.
 func (w workFolder) mark() string { return filepath.Join(w.path, "unfinished") }
-
-// unfinished says whether a run was killed before the state was written.
-func (w workFolder) unfinished() bool { return exists(w.mark()) }
-
-// begin marks the beginning of a run, and says whether one before it was killed.
-func (w workFolder) begin() (unfinished bool, err error) {
-	unfinished = w.unfinished()
-	return unfinished, os.WriteFile(w.mark(), nil, 0o600)
-}
-
-// end takes the mark away once the state is written, unless what an earlier run has lost is still to be found.
-func (w workFolder) end(unfinished bool) error {
-	if unfinished {
-		return nil
-	}
-	return os.Remove(w.mark())
-}
 
 // mustBeAlone refuses a second stack on the cluster: they share its one address, and perhaps a namespace.
 func (w workFolder) mustBeAlone() error {
