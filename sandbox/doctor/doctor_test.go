@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -290,7 +291,7 @@ func TestCheckIsContentWithWhatTheScriptIsContentWith(t *testing.T) {
 	}
 	for _, e := range [][]string{env, nil} {
 		_, code := doctor(t, e, "--for", "node")
-		if err := Check(t.Context(), "node", append(os.Environ(), e...)); (err != nil) != (code != 0) {
+		if err := Check(t.Context(), "node", append(slices.Concat(os.Environ(), usualPorts), e...)); (err != nil) != (code != 0) {
 			t.Errorf("the exit code is %d, and the error %v", code, err)
 		}
 	}
@@ -302,11 +303,14 @@ type row struct{ state, found, repair string }
 // columns are two spaces apart or more.
 var columns = regexp.MustCompile(`  +`)
 
+// usualPorts is an environment in which nobody has chosen ports.
+var usualPorts = []string{"JOURNAL_HTTP_PORT=", "JOURNAL_HTTPS_PORT=", "JOURNAL_API_PORT="}
+
 // doctor runs the script with some more environment, and returns the rows of its table by check, and its exit code.
 func doctor(t *testing.T, env []string, args ...string) (map[string]row, int) {
 	t.Helper()
 	cmd := exec.Command("./doctor.sh", args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(slices.Concat(os.Environ(), usualPorts), env...)
 	out, err := cmd.Output()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -78,9 +78,6 @@ func run(m *testing.M) (code int, err error) {
 	if flag.Lookup("test.list").Value.String() != "" {
 		return m.Run(), nil
 	}
-	if err := mustSelect(flag.Lookup("test.run").Value.String()); err != nil {
-		return 0, err
-	}
 	if world.dir, err = cache.Open(); err != nil {
 		return 0, err
 	}
@@ -93,6 +90,9 @@ func run(m *testing.M) (code int, err error) {
 	}
 	if repo := os.Getenv(upOnly); repo != "" {
 		_, err := upFrom(context.Background(), repo)
+		return 0, err
+	}
+	if err := mustSelect(flag.Lookup("test.run").Value.String()); err != nil {
 		return 0, err
 	}
 	if world.out = os.Getenv("JOURNAL_E2E_OUT"); world.out == "" {
@@ -127,14 +127,15 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// mustSelect refuses a pattern of tests that no group has: a typing error would run nothing and pass.
+// mustSelect refuses a pattern of tests that no group has: a typing error would run nothing and pass. Without a pattern, all groups
+// run; it must not ask then, since the process that it starts to ask would do the same.
 func mustSelect(pattern string) error {
+	if pattern == "" {
+		return nil
+	}
 	list := func(pattern string) (string, error) {
 		text, err := exec.Command(os.Args[0], "-test.list", pattern).Output()
 		return string(text), err
-	}
-	if pattern == "" { // all of them
-		return nil
 	}
 	selected, err := list(pattern)
 	if err != nil || selected != "" {

@@ -44,8 +44,12 @@ func TestPulumi(t *testing.T) {
 	})
 	s.types(t, page, "A stack")
 	importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get journal:redisImage 2>/dev/null"))})
-	if said, err := s.run(filepath.Join(repository(t), "sandbox/doctor/doctor.sh") + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
+	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
+	if said, err := s.run(doctor + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
 		t.Errorf("something is missing: %v\n%s", err, said)
+	}
+	if said, err := s.run(doctor + " --for node"); err != nil || strings.Count(said, "the running sandbox has it") != 3 {
+		t.Errorf("the doctor does not know the node (%v):\n%s", err, said)
 	}
 
 	s.mustRun(t, "pulumi config set journal:pageTitel Diary")
