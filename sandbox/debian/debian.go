@@ -192,20 +192,13 @@ func fetch(ctx context.Context, cacheDir, name string, packages []string) (strin
 	return root, os.Rename(temporaryRoot, root)
 }
 
-// Versions returns the Debian version of every package in a root that Extract made.
-func Versions(root string) (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(root, packagesFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s: not a folder made by debian.Extract: %w", root, err)
-	}
-	versions := map[string]string{}
-	for file := range strings.FieldsSeq(string(text)) {
-		parts := strings.Split(file, "_")
-		if versions[parts[0]], err = url.PathUnescape(parts[1]); err != nil {
-			return nil, err
-		}
-	}
-	return versions, nil
+// Version returns the Debian version of a package in a root that Extract made, and nothing if it is not in there.
+func Version(root, name string) string {
+	text, _ := os.ReadFile(filepath.Join(root, packagesFile))
+	_, rest, _ := strings.Cut("\n"+string(text), "\n"+name+"_")
+	escaped, _, _ := strings.Cut(rest, "_")
+	version, _ := url.PathUnescape(escaped)
+	return version
 }
 
 // Wrapper returns a script that runs one program of a root (program is a path in it, such as usr/bin/redis-server) with

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/debian"
 	"example.com/journal/sandbox/internal/disk"
 )
 
@@ -83,19 +84,27 @@ func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) 
 	if err != nil {
 		return nil, fmt.Errorf("container images: %w", err)
 	}
-	recipes := []func(context.Context) (recipe, error){b.api, b.claims, b.web, b.redis, b.pause}
+	nginx, err := debian.Extract(ctx, dir.Debian(), "nginx", "nginx")
+	if err != nil {
+		return nil, err
+	}
+	redis, err := debian.Extract(ctx, dir.Debian(), "redis", "redis-server", "redis-tools", "dash", "busybox")
+	if err != nil {
+		return nil, err
+	}
+	recipes := []recipe{
+		b.goProgram("journal-api", "apiImage", "8080/tcp"),
+		b.goProgram("namespace-controller", "claimsImage", "8080/tcp", "8081/tcp"),
+		b.web(nginx), b.redis(redis), b.pause(),
+	}
 	images := make([]Image, len(recipes))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, r := range recipes {
-		group.Go(func() error {
-			recipe, err := r(ctx)
-			if err == nil {
-				images[i], err = b.image(ctx, recipe)
+		group.Go(func() (err error) {
+			if images[i], err = b.image(ctx, r); err != nil {
+				err = fmt.Errorf("container image %s: %w", r.name, err)
 			}
-			if err != nil {
-				return fmt.Errorf("container image %s: %w", recipe.name, err)
-			}
-			return nil
+			return err
 		})
 	}
 	return images, group.Wait()

@@ -30,16 +30,6 @@ var applets = []string{
 	"wc", "which", "xargs",
 }
 
-// api is the journal's API.
-func (b *builder) api(context.Context) (recipe, error) {
-	return b.goProgram("journal-api", "apiImage", "8080/tcp"), nil
-}
-
-// claims is the controller of temporary namespaces.
-func (b *builder) claims(context.Context) (recipe, error) {
-	return b.goProgram("namespace-controller", "claimsImage", "8080/tcp", "8081/tcp"), nil
-}
-
 // goProgram is one of our own programs in Go: a static executable and nothing else.
 func (b *builder) goProgram(name, configKey string, ports ...string) recipe {
 	r := b.ownRecipe(name, configKey, ports...)
@@ -49,17 +39,16 @@ func (b *builder) goProgram(name, configKey string, ports ...string) recipe {
 }
 
 // pause is the program that holds a pod together.
-func (b *builder) pause(context.Context) (recipe, error) {
+func (b *builder) pause() recipe {
 	r := recipe{name: "pause", tag: "v0.1.0", config: config("pause", "v0.1.0", "")}
 	r.config.Entrypoint = []string{"/pause"}
 	r.layers = goLayer(filepath.Join(b.repo, "sandbox"), "./images/pause")
-	return r, nil
+	return r
 }
 
-// web is NGINX with the journal's page.
-func (b *builder) web(ctx context.Context) (recipe, error) {
+// web is NGINX, out of a root of its packages, with the journal's page.
+func (b *builder) web(root string) recipe {
 	r := b.ownRecipe("journal-web", "frontendImage", "8080/tcp")
-	root, err := debian.Extract(ctx, b.dir.Debian(), "nginx", "nginx")
 	r.inputs = append(r.inputs, filepath.Base(root))
 	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
 	r.config.StopSignal = "SIGQUIT"
@@ -71,7 +60,7 @@ func (b *builder) web(ctx context.Context) (recipe, error) {
 		page, err := b.page()
 		return []files{system, page}, err
 	}
-	return r, err
+	return r
 }
 
 // htmlFolder is where NGINX finds the page in its image.
@@ -131,18 +120,13 @@ func (f files) hashAssets() {
 	}
 }
 
-// redis is Redis with a shell and the few commands that a start script and a probe need.
-func (b *builder) redis(ctx context.Context) (recipe, error) {
-	r := recipe{name: "redis", configKey: "redisImage"}
-	root, err := debian.Extract(ctx, b.dir.Debian(), "redis", "redis-server", "redis-tools", "dash", "busybox")
-	if err != nil {
-		return r, err
+// redis is Redis, out of a root of its packages, with a shell and the few commands that a start script and a probe need.
+func (b *builder) redis(root string) recipe {
+	version := debian.Version(root, "redis-server")
+	r := recipe{
+		name: "redis", configKey: "redisImage", tag: debianTag(version),
+		inputs: []string{filepath.Base(root)}, config: config("redis", version, "", "6379/tcp"),
 	}
-	versions, err := debian.Versions(root)
-	full := versions["redis-server"]
-	r.tag = debianTag(full)
-	r.inputs = []string{filepath.Base(root)}
-	r.config = config(r.name, full, "", "6379/tcp")
 	r.config.Cmd = []string{"redis-server"}
 	r.layers = func(context.Context) ([]files, error) {
 		system, err := debianFiles(root)
@@ -152,7 +136,7 @@ func (b *builder) redis(ctx context.Context) (recipe, error) {
 		}
 		return []files{system}, err
 	}
-	return r, err
+	return r
 }
 
 // ownRecipe starts the recipe of an image whose content comes from the services folder.
