@@ -85,11 +85,6 @@ func (b *builder) page() (files, error) {
 		page.write(target, content)
 		page[target].ModTime = contentTime(content)
 	}
-	for _, path := range []string{"etc/nginx/nginx.conf", htmlFolder + "index.html"} {
-		if page[path] == nil {
-			return nil, fmt.Errorf("services/journal-web: there is no %s", filepath.Base(path))
-		}
-	}
 	page.hashAssets()
 	return page, nil
 }
