@@ -3,21 +3,19 @@
 package images
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"log"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/debian"
 	"example.com/journal/sandbox/internal/disk"
 )
 
@@ -39,7 +38,7 @@ const keepArchives = 5
 
 // sources are this package's own files: an archive in the cache is out of date when the recipe has changed.
 //
-//go:embed *.go pause/*.go
+//go:embed images.go layer.go recipes.go pause
 var sources embed.FS
 
 // Image is a container image that was built.
@@ -64,45 +63,51 @@ type recipe struct {
 
 // builder holds what the recipes share.
 type builder struct {
-	services string
+	repo     string
 	dir      cache.Dir
 	revision revision
+	log      *log.Logger
+}
 
-	lock     sync.Mutex
-	progress io.Writer
+func newBuilder(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) (*builder, error) {
+	if progress == nil {
+		progress = io.Discard
+	}
+	rev, err := readRevision(ctx, repo)
+	return &builder{repo: repo, dir: dir, revision: rev, log: log.New(progress, "image ", 0)}, err
 }
 
 // Build makes the images of the checkout at repo and returns them; those that are in the cache already are not made
 // again. It reports what it does to progress, which may be nil. It needs git, the Go tool and a Debian machine, but not root.
 func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) ([]Image, error) {
-	rev, err := readRevision(ctx, repo)
+	b, err := newBuilder(ctx, repo, dir, progress)
 	if err != nil {
 		return nil, fmt.Errorf("container images: %w", err)
 	}
-	b := &builder{services: filepath.Join(repo, "services"), dir: dir, revision: rev, progress: progress}
-	recipes := []func(context.Context) (recipe, error){
+	nginx, err := debian.Extract(ctx, dir.Debian(), "nginx", "nginx")
+	if err != nil {
+		return nil, err
+	}
+	redis, err := debian.Extract(ctx, dir.Debian(), "redis", "redis-server", "redis-tools", "dash", "busybox")
+	if err != nil {
+		return nil, err
+	}
+	recipes := []recipe{
 		b.goProgram("journal-api", "apiImage", "8080/tcp"),
 		b.goProgram("namespace-controller", "claimsImage", "8080/tcp", "8081/tcp"),
-		b.web, b.redis, b.pause,
+		b.web(nginx), b.redis(redis), b.pause(),
 	}
 	images := make([]Image, len(recipes))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, r := range recipes {
-		group.Go(func() error {
-			recipe, err := r(ctx)
-			if err == nil {
-				images[i], err = b.image(ctx, recipe)
+		group.Go(func() (err error) {
+			if images[i], err = b.image(ctx, r); err != nil {
+				err = fmt.Errorf("container image %s: %w", r.name, err)
 			}
-			if err != nil {
-				return fmt.Errorf("container image %s: %w", recipe.name, err)
-			}
-			return nil
+			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return images, nil
+	return images, group.Wait()
 }
 
 // image makes one image, or finds it in the cache.
@@ -118,10 +123,10 @@ func (b *builder) image(ctx context.Context, r recipe) (Image, error) {
 	}
 	image := Image{ConfigKey: r.configKey, Reference: tag.String(), Archive: filepath.Join(b.dir.Images(), r.name+"-"+key+".tar")}
 	if now := time.Now(); os.Chtimes(image.Archive, now, now) == nil {
-		b.report("%s: unchanged (%s)", r.name, image.Reference)
+		b.log.Printf("%s: unchanged (%s)", r.name, image.Reference)
 		return image, nil
 	}
-	b.report("%s: building", r.name)
+	b.log.Printf("%s: building", r.name)
 	content, err := r.build(ctx)
 	if err != nil {
 		return Image{}, err
@@ -130,39 +135,19 @@ func (b *builder) image(ctx context.Context, r recipe) (Image, error) {
 	if err := disk.Replace(image.Archive, 0o644, func(w io.Writer) error { return tarball.Write(tag, content, w) }); err != nil {
 		return Image{}, err
 	}
-	info, err := os.Stat(image.Archive)
-	if err != nil {
-		return Image{}, err
-	}
 	prune(b.dir.Images(), r.name)
-	b.report("%s: built in %.1f s, %.1f MiB (%s)", r.name, time.Since(start).Seconds(), float64(info.Size())/(1<<20), image.Reference)
+	b.log.Printf("%s: built in %.1f s (%s)", r.name, time.Since(start).Seconds(), image.Reference)
 	return image, nil
-}
-
-func (b *builder) report(format string, args ...any) {
-	if b.progress == nil {
-		return
-	}
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	_, _ = fmt.Fprintf(b.progress, "image "+format+"\n", args...)
 }
 
 // key names the content of the image, and changes with it.
 func (r recipe) key() (string, error) {
 	hash := sha256.New()
-	encoder := json.NewEncoder(hash)
-	if err := encoder.Encode([]any{r.name, r.tag, runtime.GOARCH, r.config, r.inputs}); err != nil {
-		return "", err
-	}
-	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := sources.ReadFile(path)
-		return errors.Join(err, encoder.Encode(text))
-	})
-	return hex.EncodeToString(hash.Sum(nil)[:8]), err
+	err := errors.Join(
+		json.NewEncoder(hash).Encode([]any{r.name, r.tag, runtime.GOARCH, runtime.Version(), r.config, r.inputs}),
+		tar.NewWriter(hash).AddFS(sources),
+	)
+	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), err
 }
 
 // build assembles the image. Nothing in it depends on when, where or by whom it is built.
@@ -170,7 +155,7 @@ func (r recipe) build(ctx context.Context) (v1.Image, error) {
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: runtime.GOARCH,
 		OS:           "linux",
-		Created:      v1.Time{Time: epoch},
+		Created:      v1.Time{Time: time.Unix(0, 0).UTC()},
 		RootFS:       v1.RootFS{Type: "layers"},
 		Config:       r.config,
 	})
@@ -193,25 +178,20 @@ func (r recipe) build(ctx context.Context) (v1.Image, error) {
 	return image, nil
 }
 
-// prune removes the archives of an image that were not used for the longest time, and what a killed run left. It may fail:
-// then there is only less free space.
+// prune removes the archives of an image that were not used for the longest time, also such as a killed run has not finished.
+// It may fail: then there is only less free space.
 func prune(dir, name string) {
-	age := func(path string) time.Time {
-		info, err := os.Stat(path)
-		if err != nil {
-			return time.Time{}
+	used := func(path string) (t time.Time) {
+		if info, err := os.Stat(path); err == nil {
+			t = info.ModTime()
 		}
-		return info.ModTime()
+		return t
 	}
-	archives, _ := filepath.Glob(filepath.Join(dir, name+"-*.tar"))
-	slices.SortFunc(archives, func(a, b string) int { return age(b).Compare(age(a)) })
+	archives, _ := filepath.Glob(filepath.Join(dir, name+"-*"))
+	unfinished, _ := filepath.Glob(filepath.Join(dir, "."+name+"-*"))
+	archives = append(archives, unfinished...)
+	slices.SortFunc(archives, func(a, b string) int { return used(b).Compare(used(a)) })
 	for _, archive := range archives[min(keepArchives, len(archives)):] {
 		_ = os.Remove(archive)
-	}
-	left, _ := filepath.Glob(filepath.Join(dir, disk.Temporary))
-	for _, path := range left {
-		if time.Since(age(path)) > time.Hour {
-			_ = os.Remove(path)
-		}
 	}
 }

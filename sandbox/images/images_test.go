@@ -44,7 +44,7 @@ func TestTagNamesTheCommitOfCleanServices(t *testing.T) {
 	}
 }
 
-func TestTagNamesTheTreeOfUncommittedServices(t *testing.T) {
+func TestTagNamesTheContentOfUncommittedServices(t *testing.T) {
 	repo := checkout(t)
 	seen := map[string]string{}
 	for _, c := range []struct {
@@ -83,7 +83,7 @@ func TestTagNamesTheTreeOfUncommittedServices(t *testing.T) {
 			t.Errorf("%s: the checkout was written to: got %q, want %q", c.what, after, state)
 		}
 	}
-	// The same content has the same name, committed elsewhere or not: nothing but the tree counts.
+	// The same content has the same name, committed elsewhere or not: nothing but the files count.
 	write(t, repo, "services/VERSION", "0.1.0\n")
 	write(t, repo, "services/journal-web/html/index.html", "<p>two")
 	remove(t, repo, "services/journal-web/html/new.css")
@@ -98,7 +98,7 @@ func TestRevisionWorksBeforeTheFirstCommit(t *testing.T) {
 	git(t, repo, "init", "-q")
 	services(t, repo)
 	got, err := readRevision(t.Context(), repo)
-	if err != nil || got.id != got.tree || !regexp.MustCompile(`^v0\.1\.0-[0-9a-f]{12}$`).MatchString(got.tag()) {
+	if err != nil || got.id != got.content || !regexp.MustCompile(`^v0\.1\.0-[0-9a-f]{12}$`).MatchString(got.tag()) {
 		t.Errorf("revision: got %+v (%v)", got, err)
 	}
 }
@@ -132,11 +132,7 @@ func TestRevisionSaysWhatIsWrong(t *testing.T) {
 func TestOwnProgramsAreReproducible(t *testing.T) {
 	var digests [2]v1.Hash
 	for i := range digests {
-		b := build(t, checkout(t))
-		r, err := b.goProgram("journal-api", "apiImage")(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := build(t, checkout(t)).goProgram("journal-api", "apiImage")
 		r.inputs = nil // the repositories have commits of their own
 		r.config = config(r.name, "0.1.0", "")
 		content, err := r.build(t.Context())
@@ -155,14 +151,17 @@ func TestOwnProgramsAreReproducible(t *testing.T) {
 func TestLayerDependsOnTheContentAlone(t *testing.T) {
 	dir := t.TempDir()
 	digest := func(mode os.FileMode) v1.Hash {
-		path := filepath.Join(dir, mode.String())
-		if err := os.WriteFile(path, []byte("text"), mode); err != nil {
+		root := filepath.Join(dir, mode.String())
+		if err := errors.Join(
+			os.MkdirAll(filepath.Join(root, "usr/bin"), mode|0o700),
+			os.WriteFile(filepath.Join(root, "usr/bin/tool"), []byte("text"), mode),
+			os.Symlink("usr/bin", filepath.Join(root, "bin")),
+			os.WriteFile(filepath.Join(root, ".packages"), []byte(mode.String()), mode),
+		); err != nil {
 			t.Fatal(err)
 		}
 		f := files{}
-		f.folder("tmp", 0o777|os.ModeSticky)
-		f.link("bin", "usr/bin")
-		if err := f.copy("usr/bin/tool", path); err != nil {
+		if err := f.add(root); err != nil {
 			t.Fatal(err)
 		}
 		layer, err := f.layer()
@@ -260,11 +259,7 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	defer server.Close()
 	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
 	b := build(t, checkout(t))
-	r, err := b.goProgram("journal-api", "apiImage")(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := b.image(t.Context(), r)
+	image, err := b.image(t.Context(), b.goProgram("journal-api", "apiImage"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,11 +292,7 @@ func TestBuildErrorsNameTheImage(t *testing.T) {
 	repo := checkout(t)
 	write(t, repo, "services/journal-api/main.go", "package main\n\nfunc main() { undefined() }\n")
 	b := build(t, repo)
-	r, err := b.goProgram("journal-api", "apiImage")(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = b.image(t.Context(), r)
+	_, err := b.image(t.Context(), b.goProgram("journal-api", "apiImage"))
 	wantError(t, err, "go build", "undefined: undefined")
 	if left, _ := os.ReadDir(b.dir.Images()); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
@@ -310,12 +301,12 @@ func TestBuildErrorsNameTheImage(t *testing.T) {
 
 func TestOnlyRecentArchivesAreKept(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"api-1.tar", "api-2.tar", "api-3.tar", "api-4.tar", "api-5.tar", "api-6.tar", "web-1.tar"} {
+	for _, name := range []string{"api-1.tar", "api-2.tar", "api-3.tar", "api-4.tar", "api-5.tar", "api-6.tar", ".api-7.tar.1.new", "web-1.tar"} {
 		write(t, dir, name, "")
 	}
 	newest := filepath.Join(dir, "api-1.tar")
 	when := contentTime(nil)
-	for _, name := range []string{"api-3.tar"} {
+	for _, name := range []string{"api-3.tar", ".api-7.tar.1.new"} {
 		if err := os.Chtimes(filepath.Join(dir, name), when, when); err != nil {
 			t.Fatal(err)
 		}
@@ -325,8 +316,10 @@ func TestOnlyRecentArchivesAreKept(t *testing.T) {
 	if err != nil || len(left) != keepArchives+1 {
 		t.Errorf("archives left: got %v (%v), want %d", left, err, keepArchives+1)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "api-3.tar")); err == nil {
-		t.Error("the oldest archive is still there")
+	for _, name := range []string{"api-3.tar", ".api-7.tar.1.new"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Errorf("%s, the oldest, is still there", name)
+		}
 	}
 	if _, err := os.Stat(newest); err != nil {
 		t.Error(err)
@@ -366,11 +359,11 @@ func build(t *testing.T, repo string) *builder {
 	if err := os.Symlink(shared.Debian(), dir.Path("debian")); err != nil {
 		t.Fatal(err)
 	}
-	rev, err := readRevision(t.Context(), repo)
+	b, err := newBuilder(t.Context(), repo, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &builder{services: filepath.Join(repo, "services"), dir: dir, revision: rev}
+	return b
 }
 
 // checkout makes a git repository with small services, all committed.
@@ -396,6 +389,8 @@ func services(t *testing.T, repo string) {
 	} {
 		write(t, repo, filepath.Join("services", path), text)
 	}
+	write(t, repo, "sandbox/go.mod", "module example.com/sandbox\n\ngo 1.26\n")
+	write(t, repo, "sandbox/images/pause/main.go", "package main\n\nfunc main() {}\n")
 }
 
 func write(t *testing.T, dir, path, text string) {

@@ -6,10 +6,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // In returns the reference that the image has after a Push to a registry, which may end in a path: registry.example.com/team-a.
@@ -28,32 +26,18 @@ func Push(ctx context.Context, images []Image, registry string, log io.Writer) e
 		if image.ConfigKey == "" {
 			continue
 		}
-		if err := push(ctx, image, registry); err != nil {
-			return fmt.Errorf("push %s to %s: %w", image.Reference, registry, err)
-		}
-		if _, err := fmt.Fprintf(log, "pushed %s\n", image.Reference); err != nil {
+		reference, err := image.In(registry)
+		if err != nil {
 			return err
 		}
+		content, err := crane.Load(image.Archive)
+		if err == nil {
+			err = crane.Push(content, reference, crane.WithContext(ctx))
+		}
+		if err != nil {
+			return fmt.Errorf("push %s to %s: %w", image.Reference, registry, err)
+		}
+		fmt.Fprintf(log, "pushed %s\n", image.Reference)
 	}
 	return nil
-}
-
-func push(ctx context.Context, image Image, registry string) error {
-	reference, err := image.In(registry)
-	if err != nil {
-		return err
-	}
-	to, err := name.NewTag(reference)
-	if err != nil {
-		return err
-	}
-	from, err := name.NewTag(image.Reference)
-	if err != nil {
-		return err
-	}
-	content, err := tarball.ImageFromPath(image.Archive, &from)
-	if err != nil {
-		return err
-	}
-	return remote.Write(to, content, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
 }

@@ -1,10 +1,8 @@
 package images
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"example.com/journal/sandbox/debian"
+	"example.com/journal/sandbox/internal/command"
 )
 
 // user is who the programs run as unless the pod says otherwise. Only a number can be checked by runAsNonRoot.
@@ -32,50 +31,36 @@ var applets = []string{
 }
 
 // goProgram is one of our own programs in Go: a static executable and nothing else.
-func (b *builder) goProgram(name, configKey string, ports ...string) func(context.Context) (recipe, error) {
-	return func(ctx context.Context) (recipe, error) {
-		r := b.ownRecipe(name, configKey)
-		version, err := goTool(ctx, b.services, "env", "GOVERSION")
-		if err != nil {
-			return r, err
-		}
-		r.inputs = append(r.inputs, version)
-		r.config.Entrypoint = []string{"/" + name}
-		r.config.ExposedPorts = map[string]struct{}{}
-		for _, port := range ports {
-			r.config.ExposedPorts[port] = struct{}{}
-		}
-		r.layers = func(ctx context.Context) ([]files, error) {
-			program, err := goBuild(ctx, b.services, "./"+name)
-			return []files{{name: file{mode: 0o755, content: program}}}, err
-		}
-		return r, nil
-	}
+func (b *builder) goProgram(name, configKey string, ports ...string) recipe {
+	r := b.ownRecipe(name, configKey, ports...)
+	r.config.Entrypoint = []string{"/" + name}
+	r.layers = goLayer(filepath.Join(b.repo, "services"), "./"+name)
+	return r
 }
 
-// web is NGINX with the journal's page.
-func (b *builder) web(ctx context.Context) (recipe, error) {
-	r := b.ownRecipe("journal-web", "frontendImage")
-	root, err := debian.Extract(ctx, b.dir.Debian(), "nginx", "nginx")
-	if err != nil {
-		return r, err
-	}
+// pause is the program that holds a pod together.
+func (b *builder) pause() recipe {
+	r := recipe{name: "pause", tag: "v0.1.0", config: config("pause", "v0.1.0", "")}
+	r.config.Entrypoint = []string{"/pause"}
+	r.layers = goLayer(filepath.Join(b.repo, "sandbox"), "./images/pause")
+	return r
+}
+
+// web is NGINX, out of a root of its packages, with the journal's page.
+func (b *builder) web(root string) recipe {
+	r := b.ownRecipe("journal-web", "frontendImage", "8080/tcp")
 	r.inputs = append(r.inputs, filepath.Base(root))
 	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
-	r.config.ExposedPorts = map[string]struct{}{"8080/tcp": {}}
 	r.config.StopSignal = "SIGQUIT"
 	r.layers = func(context.Context) ([]files, error) {
-		system, err := debianFiles(root, "usr/sbin/nginx")
+		system, err := debianFiles(root)
 		if err != nil {
-			return nil, err
-		}
-		if err := system.copyAll(root, []string{"etc/nginx/mime.types"}); err != nil {
 			return nil, err
 		}
 		page, err := b.page()
 		return []files{system, page}, err
 	}
-	return r, nil
+	return r
 }
 
 // htmlFolder is where NGINX finds the page in its image.
@@ -93,16 +78,12 @@ func (b *builder) page() (files, error) {
 		} else {
 			continue
 		}
-		content, err := os.ReadFile(filepath.Join(b.services, name))
+		content, err := os.ReadFile(filepath.Join(b.repo, "services", name))
 		if err != nil {
 			return nil, err
 		}
-		page[target] = file{mode: 0o644, content: content, time: contentTime(content)}
-	}
-	for _, path := range []string{"etc/nginx/nginx.conf", htmlFolder + "index.html"} {
-		if _, ok := page[path]; !ok {
-			return nil, fmt.Errorf("services/journal-web: there is no %s", filepath.Base(path))
-		}
+		page.write(target, content)
+		page[target].ModTime = contentTime(content)
 	}
 	page.hashAssets()
 	return page, nil
@@ -118,119 +99,76 @@ func (f files) hashAssets() {
 		if filepath.Ext(path) != ".html" {
 			continue
 		}
-		document.content = reference.ReplaceAllFunc(document.content, func(attribute []byte) []byte {
+		document.Data = reference.ReplaceAllFunc(document.Data, func(attribute []byte) []byte {
 			parts := reference.FindSubmatch(attribute)
 			name := string(parts[2])
-			asset, ok := f[htmlFolder+name]
-			extension := filepath.Ext(name)
-			if !ok || extension == ".html" {
+			asset, extension := f[htmlFolder+name], filepath.Ext(name)
+			if asset == nil || extension == ".html" {
 				return attribute
 			}
-			hash := sha256.Sum256(asset.content)
+			hash := sha256.Sum256(asset.Data)
 			hashed := fmt.Sprintf("%s.%x%s", strings.TrimSuffix(name, extension), hash[:5], extension)
 			f[htmlFolder+hashed] = asset
 			return fmt.Appendf(nil, `%s%s"`, parts[1], hashed)
 		})
-		document.time = contentTime(document.content)
-		f[path] = document
+		document.ModTime = contentTime(document.Data)
 	}
 }
 
-// redis is Redis with a shell and the few commands that a start script and a probe need.
-func (b *builder) redis(ctx context.Context) (recipe, error) {
-	r := recipe{name: "redis", configKey: "redisImage"}
-	root, err := debian.Extract(ctx, b.dir.Debian(), "redis", "redis-server", "redis-tools", "dash", "busybox")
-	if err != nil {
-		return r, err
+// redis is Redis, out of a root of its packages, with a shell and the few commands that a start script and a probe need.
+func (b *builder) redis(root string) recipe {
+	version := debian.Version(root, "redis-server")
+	r := recipe{
+		name: "redis", configKey: "redisImage", tag: debianTag(version),
+		inputs: []string{filepath.Base(root)}, config: config("redis", version, "", "6379/tcp"),
 	}
-	versions, err := debian.Versions(root)
-	if err != nil {
-		return r, err
-	}
-	full := versions["redis-server"]
-	r.tag = debianTag(full)
-	r.inputs = []string{filepath.Base(root)}
-	r.config = config(r.name, full, "")
 	r.config.Cmd = []string{"redis-server"}
-	r.config.ExposedPorts = map[string]struct{}{"6379/tcp": {}}
 	r.layers = func(context.Context) ([]files, error) {
-		system, err := debianFiles(root, "usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/redis-check-aof", "usr/bin/dash", "usr/bin/busybox")
-		if err != nil {
-			return nil, err
-		}
+		system, err := debianFiles(root)
 		system.link("usr/bin/sh", "dash")
 		for _, applet := range applets {
 			system.link("usr/bin/"+applet, "busybox")
 		}
-		return []files{system}, nil
+		return []files{system}, err
 	}
-	return r, nil
-}
-
-// pause is the program that holds a pod together.
-func (b *builder) pause(ctx context.Context) (recipe, error) {
-	r := recipe{name: "pause", tag: "v0.1.0"}
-	version, err := goTool(ctx, b.services, "env", "GOVERSION")
-	if err != nil {
-		return r, err
-	}
-	r.inputs = []string{version}
-	r.config = config(r.name, r.tag, "")
-	r.config.Entrypoint = []string{"/pause"}
-	r.layers = func(ctx context.Context) ([]files, error) {
-		// The source is a part of this program, so that it need not know where its own module is.
-		dir, err := os.MkdirTemp("", "journal-image-")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		if err := os.CopyFS(dir, sources); err != nil {
-			return nil, err
-		}
-		program, err := goBuild(ctx, dir, "pause/main.go")
-		return []files{{"pause": file{mode: 0o755, content: program}}}, err
-	}
-	return r, nil
+	return r
 }
 
 // ownRecipe starts the recipe of an image whose content comes from the services folder.
-func (b *builder) ownRecipe(name, configKey string) recipe {
+func (b *builder) ownRecipe(name, configKey string, ports ...string) recipe {
 	return recipe{
 		name:      name,
 		configKey: configKey,
 		tag:       b.revision.tag(),
-		inputs:    []string{b.revision.tree},
-		config:    config(name, b.revision.version, b.revision.id),
+		inputs:    []string{b.revision.content},
+		config:    config(name, b.revision.version, b.revision.id, ports...),
 	}
 }
 
 // config returns what all images share.
-func config(title, version, revision string) v1.Config {
-	labels := map[string]string{"org.opencontainers.image.title": title, "org.opencontainers.image.version": version}
-	if revision != "" {
-		labels["org.opencontainers.image.revision"] = revision
+func config(title, version, revision string, ports ...string) v1.Config {
+	c := v1.Config{
+		User: user, WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		Labels:       map[string]string{"org.opencontainers.image.title": title, "org.opencontainers.image.version": version},
+		ExposedPorts: map[string]struct{}{},
 	}
-	return v1.Config{User: user, WorkingDir: "/", Labels: labels, Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
+	if revision != "" {
+		c.Labels["org.opencontainers.image.revision"] = revision
+	}
+	for _, port := range ports {
+		c.ExposedPorts[port] = struct{}{}
+	}
+	return c
 }
 
-// debianFiles returns the programs with what they need to run, out of a root of Debian packages: neither documents nor
-// package data, nor libraries that other programs need.
-func debianFiles(root string, programs ...string) (files, error) {
-	system := files{}
-	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
-		system.folder("usr/"+dir, 0o755)
-		system.link(dir, "usr/"+dir)
-	}
-	system.folder("tmp", fs.ModeSticky|0o777)
+// debianFiles returns a root of Debian packages, with the little that its programs expect besides.
+func debianFiles(root string) (files, error) {
+	system := files{"tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777}}
 	system.write("etc/passwd", []byte("root:x:0:0:root:/:/sbin/nologin\njournal:x:10001:10001:journal:/:/sbin/nologin\n"))
 	system.write("etc/group", []byte("root:x:0:\njournal:x:10001:\n"))
 	// Without it the C library asks DNS before it looks into /etc/hosts.
 	system.write("etc/nsswitch.conf", []byte("passwd: files\ngroup: files\nhosts: files dns\n"))
-	paths, err := debian.Closure(root, programs...)
-	if err != nil {
-		return nil, err
-	}
-	return system, system.copyAll(root, paths)
+	return system, system.add(root)
 }
 
 // debianTag turns a Debian version into an image tag: 5:7.0.15-1~deb12u1 becomes 7.0.15-1-deb12u1. Debian's revision
@@ -242,35 +180,24 @@ func debianTag(version string) string {
 	return strings.NewReplacer("~", "-", "+", "-").Replace(version)
 }
 
-// goBuild builds a static program that depends on its source and the Go version alone, and returns it.
-func goBuild(ctx context.Context, dir, source string) ([]byte, error) {
-	out, err := os.MkdirTemp("", "journal-image-")
-	if err != nil {
-		return nil, err
+// goLayer is a layer with one static program, which has its folder's name and depends on its source and the Go version alone.
+func goLayer(module, source string) func(context.Context) ([]files, error) {
+	return func(ctx context.Context) ([]files, error) {
+		out, err := os.MkdirTemp("", "journal-image-")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.RemoveAll(out) }()
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out+"/", source)
+		cmd.Dir = module
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
+		if _, err := command.Output(cmd); err != nil {
+			return nil, err
+		}
+		name := filepath.Base(source)
+		content, err := os.ReadFile(filepath.Join(out, name))
+		layer := files{}
+		layer.program(name, content)
+		return []files{layer}, err
 	}
-	defer func() { _ = os.RemoveAll(out) }()
-	program := filepath.Join(out, "program")
-	if _, err := goTool(ctx, dir, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, source); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(program)
-}
-
-// goTool runs the Go tool for a static Linux program of this machine's architecture.
-func goTool(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return strings.TrimSpace(stdout.String()), nil
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return "", fmt.Errorf("the Go tool is not on PATH: install Go (the version that services/go.mod names, or newer): %w", err)
-	}
-	return "", fmt.Errorf("go %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
 }

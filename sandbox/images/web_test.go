@@ -40,7 +40,7 @@ func TestHTMLNamesItsAssetsByTheirContent(t *testing.T) {
 		js:           "one()",
 		"robots.txt": "",
 	} {
-		if got := string(before[htmlFolder+name].content); got != want {
+		if got := string(before[htmlFolder+name].Data); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestHTMLNamesItsAssetsByTheirContent(t *testing.T) {
 	if name := after.hashed(t, "js/app", ".js"); name == js || after.hashed(t, "look", ".css") != css {
 		t.Errorf("one asset changed: got the names %s and %s, want another one of the script alone", name, after.hashed(t, "look", ".css"))
 	}
-	if index := htmlFolder + "index.html"; after[index].time.Equal(before[index].time) {
+	if index := htmlFolder + "index.html"; after[index].ModTime.Equal(before[index].ModTime) {
 		t.Error("the page names another script, and has the time of the page before: a browser would keep that one")
 	}
 }
@@ -73,7 +73,7 @@ func TestNginxServesThePage(t *testing.T) {
 	needsDebian(t)
 	page := pageOf(t, "../..")
 	css, js, svg := page.hashed(t, "journal", ".css"), page.hashed(t, "journal", ".js"), page.hashed(t, "favicon", ".svg")
-	text := func(name string) string { return string(page[htmlFolder+name].content) }
+	text := func(name string) string { return string(page[htmlFolder+name].Data) }
 	nginx := startNginx(t, page)
 	etag := func(path string, headers ...string) string {
 		tag := nginx.get(t, "GET "+path, headers...).header.Get("ETag")
@@ -180,10 +180,10 @@ func pageOf(t *testing.T, repo string) files {
 // hashed returns the name under which the HTML asks for an asset, and checks that it says what is in it.
 func (f files) hashed(t *testing.T, stem, extension string) string {
 	t.Helper()
-	sum := sha256.Sum256(f[htmlFolder+stem+extension].content)
+	sum := sha256.Sum256(f[htmlFolder+stem+extension].Data)
 	name := stem + "." + hex.EncodeToString(sum[:])[:10] + extension
-	if !bytes.Contains(f[htmlFolder+"index.html"].content, []byte(name+`"`)) {
-		t.Fatalf("index.html does not name %s:\n%s", name, f[htmlFolder+"index.html"].content)
+	if !bytes.Contains(f[htmlFolder+"index.html"].Data, []byte(name+`"`)) {
+		t.Fatalf("index.html does not name %s:\n%s", name, f[htmlFolder+"index.html"].Data)
 	}
 	return name
 }
@@ -212,12 +212,12 @@ func startNginx(t *testing.T, page files) nginx {
 		t.Fatal(err)
 	}
 	for path, file := range page {
-		write(t, n.dir, path, string(file.content))
-		if err := os.Chtimes(filepath.Join(n.dir, path), file.time, file.time); err != nil {
+		write(t, n.dir, path, string(file.Data))
+		if err := os.Chtimes(filepath.Join(n.dir, path), file.ModTime, file.ModTime); err != nil {
 			t.Fatal(err)
 		}
 	}
-	config, changes := string(page["etc/nginx/nginx.conf"].content), []string{
+	config, changes := string(page["etc/nginx/nginx.conf"].Data), []string{
 		" /etc/nginx/mime.types;", " " + root + "/etc/nginx/mime.types;",
 		" /usr/share/nginx/html;", " " + n.dir + "/usr/share/nginx/html;",
 		" /etc/journal-web;", " " + n.dir + "/etc/journal-web;",

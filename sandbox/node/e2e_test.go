@@ -213,7 +213,7 @@ func newLifecycle(ctx context.Context, t *testing.T) *lifecycle {
 		}
 	}
 	l := &lifecycle{t: t, ctx: ctx, dir: dir}
-	l.config = Config{Dir: dir, HTTPPort: freePort(t), HTTPSPort: freePort(t), APIPort: freePort(t), Progress: t.Output()}
+	l.config = Config{Dir: dir, Ports: Ports{HTTPPort: freePort(t), HTTPSPort: freePort(t), APIPort: freePort(t)}, Progress: t.Output()}
 	return l
 }
 

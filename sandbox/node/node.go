@@ -25,6 +25,7 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/debian"
+	"example.com/journal/sandbox/doctor"
 	"example.com/journal/sandbox/internal/command"
 	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/node/internal/components"
@@ -36,12 +37,8 @@ import (
 const (
 	// PauseImage is the image of the process that holds each pod's namespaces. Import it before the first pod.
 	PauseImage = components.PauseImage
-	// StorageClass is the default StorageClass: folders on this machine, bound when the first pod needs them.
-	StorageClass = "standard"
 	// IngressClass is the class that the node's Ingress controller serves.
 	IngressClass = components.IngressClass
-	// Name is the Kubernetes node's name.
-	Name = machine.Name
 )
 
 // startTimeout leaves the node time to say itself what it waited for.
@@ -53,13 +50,15 @@ var packages = []string{"containerd", "runc", "containernetworking-plugins", "nf
 // ErrNotRunning says that there is no node.
 var ErrNotRunning = errors.New("the sandbox is not running")
 
+// Ports are those of 127.0.0.1 that lead to the node: to the Ingress for HTTP (0 means 8080) and HTTPS (8443), and to the
+// apiserver (16443).
+type Ports = daemon.Ports
+
 // Config says where the node keeps its files and how it is reached.
 type Config struct {
-	Dir       cache.Dir
-	HTTPPort  int       // the port of the Ingress on 127.0.0.1; 0 means 8080
-	HTTPSPort int       // the port of the Ingress for HTTPS on 127.0.0.1; 0 means 8443
-	APIPort   int       // the port of the apiserver on 127.0.0.1; 0 means 16443
-	Progress  io.Writer // gets a line for each step; nil for none
+	Dir cache.Dir
+	Ports
+	Progress io.Writer // gets a line for each step; nil for none
 }
 
 // port is a port of the machine that the node takes.
@@ -104,20 +103,6 @@ func ConfigFromEnv(dir cache.Dir, getenv func(string) string, progress io.Writer
 	return config, errors.Join(errs...)
 }
 
-// listen opens the port, and says how to take another one.
-func (p port) listen() (*os.File, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(*p.number)))
-	if err != nil {
-		return nil, fmt.Errorf("port %d: %w; end the program that has it, or set %s to a free port", *p.number, err, p.variable)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.(*net.TCPListener).File()
-}
-
-func (c Config) asked() daemon.Ports {
-	return daemon.Ports{HTTPPort: c.HTTPPort, HTTPSPort: c.HTTPSPort, APIPort: c.APIPort}
-}
-
 func (c Config) withDefaults() Config {
 	for _, port := range c.ports() {
 		if *port.number == 0 {
@@ -128,6 +113,19 @@ func (c Config) withDefaults() Config {
 		c.Progress = io.Discard
 	}
 	return c
+}
+
+// Check says why a node cannot start on this machine, before anything is built or started. A running node is fine.
+func Check(ctx context.Context, config Config) error {
+	config = config.withDefaults()
+	if _, err := Running(config.Dir); err == nil {
+		return nil
+	}
+	environment := append(os.Environ(), "XDG_CACHE_HOME="+filepath.Dir(config.Dir.Root()))
+	for _, p := range config.ports() {
+		environment = append(environment, fmt.Sprintf("%s=%d", p.variable, *p.number))
+	}
+	return doctor.Check(ctx, "node", environment)
 }
 
 // Node is a running one-node cluster.
@@ -162,7 +160,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if has, want := node.status.Ports, config.asked(); has != want {
+	if has, want := node.status.Ports, config.Ports; has != want {
 		return nil, fmt.Errorf("the sandbox already runs with ports %d, %d and %d, not %d, %d and %d as JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and JOURNAL_API_PORT say; stop it first (make down)",
 			has.HTTPPort, has.HTTPSPort, has.APIPort, want.HTTPPort, want.HTTPSPort, want.APIPort)
 	}
@@ -189,16 +187,19 @@ func spawn(ctx context.Context, config Config) (own bool, err error) {
 	if err := errors.Join(Check(ctx, config), components.Built(config.Dir.Bin())); err != nil {
 		return false, err
 	}
-	if _, err := fmt.Fprintln(config.Progress, "unpacking containerd and more from Debian's packages, if they are new"); err != nil {
-		return false, err
-	}
+	fmt.Fprintln(config.Progress, "unpacking containerd and more from Debian's packages, if they are new")
 	root, err := debian.Extract(ctx, config.Dir.Debian(), "node", packages...)
 	if err != nil {
 		return false, err
 	}
 	var listeners [3]*os.File
 	for i, p := range config.ports() {
-		if listeners[i], err = p.listen(); err != nil {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *p.number))
+		if err != nil {
+			return false, err
+		}
+		listeners[i], err = listener.(*net.TCPListener).File()
+		if err := errors.Join(err, listener.Close()); err != nil {
 			return false, err
 		}
 		defer func() { _ = listeners[i].Close() }()
@@ -211,7 +212,7 @@ func spawn(ctx context.Context, config Config) (own bool, err error) {
 	if err := cgroup.Make(); err != nil {
 		return false, err
 	}
-	if err := daemon.Spawn(config.Dir, root, config.asked(), lock, listeners); err != nil {
+	if err := daemon.Spawn(config.Dir, root, config.Ports, lock, listeners); err != nil {
 		return false, fmt.Errorf("start the node: %w", err)
 	}
 	return true, nil

@@ -56,7 +56,7 @@ func TestCheckNamesAPortInUseAndHowToChangeIt(t *testing.T) {
 	}
 	defer func() { _ = listener.Close() }()
 	port := listener.Addr().(*net.TCPAddr).Port
-	err = Check(t.Context(), Config{Dir: newDir(t), HTTPPort: port, HTTPSPort: freePort(t), APIPort: freePort(t)})
+	err = Check(t.Context(), Config{Dir: newDir(t), Ports: Ports{HTTPPort: port, HTTPSPort: freePort(t), APIPort: freePort(t)}})
 	wantErrors(t, err, []string{"HTTP port: " + strconv.Itoa(port) + " is in use by node.test", "set JOURNAL_HTTP_PORT to a free port"})
 }
 
@@ -90,7 +90,7 @@ func TestOneNodeForEachFolder(t *testing.T) {
 	if err != nil || node.PID() != sleep.Process.Pid {
 		t.Errorf("Running returns %v, %v, not process %d", node, err, sleep.Process.Pid)
 	}
-	_, err = Start(t.Context(), Config{Dir: dir, HTTPPort: 3, HTTPSPort: 4, APIPort: 2})
+	_, err = Start(t.Context(), Config{Dir: dir, Ports: Ports{HTTPPort: 3, HTTPSPort: 4, APIPort: 2}})
 	wantErrors(t, err, []string{"already runs with ports 1, 4 and 2, not 3, 4 and 2", "make down"})
 
 	// The state of a killed node may name a process that has nothing to do with it.

@@ -5,40 +5,32 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/debian"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	wrapper, err := wrapper(context.Background(), os.Args[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+	fmt.Println(wrapper)
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func wrapper(ctx context.Context, args []string) (string, error) {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: debian-program <package> <path of the program in the package>, not %d arguments", len(args))
+		return "", fmt.Errorf("usage: debian-program <package> <path of the program in the package>, not %d arguments", len(args))
 	}
 	dir, err := cache.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	root, err := debian.Extract(ctx, dir.Debian(), args[0], args[0])
 	if err != nil {
-		return err
+		return "", err
 	}
-	wrapper, err := debian.Wrapper(root, args[1])
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(stdout, wrapper)
-	return err
+	return debian.Wrapper(root, args[1])
 }

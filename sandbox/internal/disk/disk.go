@@ -15,9 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Temporary is a pattern of the names of files that Replace has not finished: a killed process leaves one.
-const Temporary = ".*.new"
-
 // ErrLocked says that a lock has another holder.
 var ErrLocked = errors.New("held by another process")
 

@@ -85,7 +85,7 @@ func TestReplaceKeepsTheOldContentUntilTheNewIsComplete(t *testing.T) {
 	if info, statErr := os.Stat(path); err != nil || statErr != nil || string(text) != "old" || info.Mode().Perm() != 0o640 {
 		t.Errorf("the file is %q with %v (%v, %v), not the old one", text, info.Mode(), err, statErr)
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), Temporary)); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }

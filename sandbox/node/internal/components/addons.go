@@ -37,8 +37,7 @@ func DNS() Component {
 // NetworkPolicy enforces NetworkPolicies.
 func NetworkPolicy(cluster *ready.Cluster) Component {
 	return Component{
-		Program: kubernetes("network-policy",
-			"-kubeconfig", keys.Kubeconfig("network-policy"), "-node", machine.Name, "-service-cidr", machine.ServiceCIDR),
+		Program: kubernetes("network-policy", keys.Kubeconfig("network-policy"), machine.Name, machine.ServiceCIDR),
 		// It looks its node up once, and gives up when the kubelet has not registered it yet.
 		Needs: cluster.Registered,
 	}
@@ -46,10 +45,7 @@ func NetworkPolicy(cluster *ready.Cluster) Component {
 
 // LocalStorage makes the volumes of the default StorageClass.
 func LocalStorage() Component {
-	return Component{Program: kubernetes("local-storage",
-		"-kubeconfig", keys.Kubeconfig("local-storage"), "-dir", "/var/lib/volumes", "-node", machine.Name,
-		"-provisioner", "sandbox.journal.example.com/local",
-	)}
+	return Component{Program: kubernetes("local-storage", keys.Kubeconfig("local-storage"), "/var/lib/volumes", machine.Name)}
 }
 
 // Ingress serves the Ingresses and the Gateways of class traefik.

@@ -114,30 +114,26 @@ func (d *daemon) start(ctx context.Context, c components.Component) error {
 	return ready.Wait(ctx, c.Name, c.Ready)
 }
 
-// shutDown ends pods first, while everything they need is still there, and etcd last. What is left ends with this process.
+// shutDown ends pods first, while everything they need is still there, and etcd last. What is left keeps nothing, and ends with
+// this process.
 func (d *daemon) shutDown() {
 	began := time.Now()
 	d.mu.Lock()
 	running := slices.Clone(d.running)
 	d.mu.Unlock()
-	stop := func(grace time.Duration, which func(name string) bool) {
+	stop := func(grace time.Duration, names ...string) {
 		var all sync.WaitGroup
 		for _, p := range running {
-			if which(p.Name) {
+			if slices.Contains(names, p.Name) {
 				all.Go(func() { p.Stop(grace) })
 			}
 		}
 		all.Wait()
 	}
-	named := func(names ...string) func(string) bool {
-		return func(name string) bool { return slices.Contains(names, name) }
-	}
 	// Without its kubelet a container that ends stays so.
-	stop(2*time.Second, named("kubelet"))
+	stop(2*time.Second, "kubelet")
 	process.EndContainers(1, podGrace)
-	last := named("kubelet", "kube-apiserver", "containerd", "etcd")
-	stop(time.Second, func(name string) bool { return !last(name) })
-	stop(2*time.Second, named("kube-apiserver", "containerd"))
-	stop(3*time.Second, named("etcd"))
+	stop(2*time.Second, "kube-apiserver", "containerd")
+	stop(3*time.Second, "etcd")
 	fmt.Printf("stopped after %d ms\n", time.Since(began).Milliseconds())
 }

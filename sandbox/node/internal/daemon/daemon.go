@@ -171,7 +171,6 @@ func (d *daemon) prepare(told string) error {
 func (d *daemon) inherit() error {
 	unix.CloseOnExec(lockFD) // the components must not hold it
 	for i := range d.listeners {
-		unix.CloseOnExec(listenerFD + i)
 		file := os.NewFile(uintptr(listenerFD+i), "listener")
 		var err error
 		if d.listeners[i], err = net.FileListener(file); err != nil {

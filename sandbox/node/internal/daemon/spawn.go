@@ -80,9 +80,7 @@ func Follow(ctx context.Context, dir cache.Dir, progress io.Writer) error {
 		status, _ := ReadStatus(dir)
 		if status.Progress != "" && status.Progress != said {
 			said = status.Progress
-			if _, err := fmt.Fprintln(progress, said); err != nil {
-				return false, err
-			}
+			fmt.Fprintln(progress, said)
 		}
 		switch {
 		case lives:
@@ -114,11 +112,8 @@ func End(ctx context.Context, pid int) error {
 		if err := unix.PidfdSendSignal(handle, try.signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
-		err = wait.PollUntilContextCancel(try.ctx, time.Millisecond, true, func(context.Context) (bool, error) {
-			ended, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, 100) //nolint:gosec // a file descriptor is small
-			if errors.Is(err, unix.EINTR) {
-				err = nil
-			}
+		err = wait.PollUntilContextCancel(try.ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
+			ended, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor is small
 			return ended > 0, err
 		})
 		if !wait.Interrupted(err) {

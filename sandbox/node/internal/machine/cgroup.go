@@ -34,54 +34,24 @@ func unified() bool {
 	return err == nil
 }
 
-// hierarchies returns the folders that each are the root of a cgroup hierarchy.
-func hierarchies() ([]string, error) {
+// hierarchies returns the folders that each are the root of a cgroup hierarchy. Version 1 may list one twice, under another name.
+func hierarchies() []string {
 	if unified() {
-		return []string{cgroupRoot}, nil
+		return []string{cgroupRoot}
 	}
-	entries, err := os.ReadDir(cgroupRoot)
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, entry := range entries {
-		// Links such as cpu -> cpu,cpuacct lead to a hierarchy that is listed under its own name.
-		if entry.IsDir() {
-			found = append(found, filepath.Join(cgroupRoot, entry.Name()))
-		}
-	}
-	return found, nil
+	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*"))
+	return found
 }
 
-// Make makes the cgroup in each hierarchy, ready to have children.
+// Make makes the cgroup in each hierarchy, as the kubelet makes those of pods only below one that is there.
 func (c Cgroup) Make() error {
-	roots, err := hierarchies()
-	if err != nil {
-		return err
-	}
-	for _, root := range roots {
+	for _, root := range hierarchies() {
 		folder := filepath.Join(root, string(c))
-		if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
 		if unified() {
-			for _, parent := range []string{root, folder} {
-				if err := delegate(parent); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		// A new version 1 cpuset has neither processors nor memory until it is told, and takes no process before.
-		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-			value, err := os.ReadFile(filepath.Join(root, file))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(folder, file), value, 0o644); err != nil {
+			if err := errors.Join(delegate(root), delegate(folder)); err != nil {
 				return err
 			}
 		}
@@ -120,27 +90,22 @@ func (c Cgroup) Remove(ctx context.Context) error {
 	return err
 }
 
+// removeAll removes the cgroup of each hierarchy with those below it. The files in a cgroup go with their folder.
 func (c Cgroup) removeAll() error {
-	roots, err := hierarchies()
-	for _, root := range roots {
-		err = errors.Join(err, removeTree(filepath.Join(root, string(c))))
+	var folders []string
+	for _, root := range hierarchies() {
+		_ = filepath.WalkDir(filepath.Join(root, string(c)), func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				folders = append(folders, path)
+			}
+			return nil // what is gone by itself need not be removed
+		})
 	}
-	return err
-}
-
-// removeTree removes a cgroup and those below it. The files in it go with their folder.
-func removeTree(folder string) error {
-	entries, err := os.ReadDir(folder)
-	for _, entry := range entries {
-		if entry.IsDir() {
-			err = errors.Join(err, removeTree(filepath.Join(folder, entry.Name())))
+	var errs []error
+	for _, folder := range slices.Backward(folders) {
+		if err := os.Remove(folder); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
-	if err == nil {
-		err = os.Remove(folder)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return errors.Join(errs...)
 }

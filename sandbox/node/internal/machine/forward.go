@@ -1,9 +1,9 @@
 package machine
 
 import (
-	"context"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -17,32 +17,20 @@ func Forward(listener net.Listener, address string) {
 		}
 		go func() {
 			defer func() { _ = outside.Close() }()
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			inside, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+			inside, err := net.DialTimeout("tcp", address, 5*time.Second)
 			if err != nil {
 				return // nothing listens there yet: the client sees its connection closed
 			}
 			defer func() { _ = inside.Close() }()
-			join(outside.(*net.TCPConn), inside.(*net.TCPConn))
-		}()
-	}
-}
-
-// join copies both ways until both are finished; either side may end its half first, as HTTP clients and kubectl do.
-func join(a, b *net.TCPConn) {
-	done := make(chan struct{}, 2)
-	for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
-		go func() {
-			_, err := io.Copy(way[0], way[1])
-			if err != nil {
-				_ = way[0].Close() // a broken connection is broken for the other side too
-			} else {
-				_ = way[0].CloseWrite()
+			// Either side may end its half first, as HTTP clients and kubectl do.
+			copyAll := func(to, from net.Conn) {
+				_, _ = io.Copy(to, from)
+				_ = to.(*net.TCPConn).CloseWrite()
 			}
-			done <- struct{}{}
+			var both sync.WaitGroup
+			both.Go(func() { copyAll(inside, outside) })
+			both.Go(func() { copyAll(outside, inside) })
+			both.Wait()
 		}()
 	}
-	<-done
-	<-done
 }

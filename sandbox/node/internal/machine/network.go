@@ -32,36 +32,22 @@ func SetUpNetwork() error {
 	if err := unix.Sethostname([]byte(Name)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}
-	loopback, err := netlink.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	if err := netlink.LinkSetUp(loopback); err != nil {
-		return fmt.Errorf("bring up lo: %w", err)
-	}
 	// Both ends of the cable stay here. A dummy interface would do, but not every kernel has one, and pods need cables anyway.
 	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "sandbox0"}, PeerName: "sandbox1"}
 	if err := netlink.LinkAdd(cable); err != nil {
 		return fmt.Errorf("add the interface sandbox0 (a veth pair, as each pod has): %w", err)
 	}
-	end, err := netlink.LinkByName(cable.PeerName)
-	if err != nil {
-		return err
-	}
 	address := &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(NodeIP), Mask: net.CIDRMask(24, 32)}}
 	if err := netlink.AddrAdd(cable, address); err != nil {
 		return fmt.Errorf("give %s to sandbox0: %w", NodeIP, err)
 	}
-	for _, link := range []netlink.Link{cable, end} {
-		if err := netlink.LinkSetUp(link); err != nil {
-			return fmt.Errorf("bring up %s: %w", link.Attrs().Name, err)
+	for _, name := range []string{"lo", "sandbox0", "sandbox1"} {
+		if err := netlink.LinkSetUp(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
+			return fmt.Errorf("bring up %s: %w", name, err)
 		}
 	}
 	// Services' addresses exist in firewall rules only, which a packet meets after it has found a route.
-	_, everywhere, err := net.ParseCIDR("0.0.0.0/0")
-	if err != nil {
-		return err
-	}
+	everywhere := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
 	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: cable.Index, Dst: everywhere}); err != nil {
 		return fmt.Errorf("add the default route: %w", err)
 	}

@@ -147,22 +147,18 @@ func fill(root string) error {
 	return nil
 }
 
-// pivot makes root this process's root directory, and lets go of the old one.
+// pivot makes root this process's root directory, and lets go of the old one, which is mounted over the new one until then.
 func pivot(root string) error {
-	old := filepath.Join(root, "old")
-	if err := os.MkdirAll(old, 0o700); err != nil {
+	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(root, old); err != nil {
+	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root to %s: %w", root, err)
 	}
-	if err := os.Chdir("/"); err != nil {
-		return err
-	}
-	if err := unix.Unmount("/old", unix.MNT_DETACH); err != nil {
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("leave the machine's root: %w", err)
 	}
-	if err := os.Remove("/old"); err != nil {
+	if err := os.Chdir("/"); err != nil {
 		return err
 	}
 	// Volumes that a pod gets after its start travel by mount propagation, so the kubelet wants it.

@@ -2,13 +2,14 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,24 +57,21 @@ func (t *Table) Start(program Program) (*Process, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = null.Close() }()
+	cmd := exec.Command(program.Path, program.Args...)
+	cmd.Args[0] = program.Name
+	cmd.Dir = "/"
+	cmd.Env = slices.Concat(Environment, program.Env)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 
 	// The lock is held until the process is in the table, so that even one that ends at once is found there.
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	started, err := os.StartProcess(program.Path, append([]string{program.Name}, program.Args...), &os.ProcAttr{
-		Dir: "/", Env: append(Environment[:len(Environment):len(Environment)], program.Env...),
-		Files: []*os.File{null, log, log}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", program.Name, err)
 	}
-	p.pid = started.Pid
-	_ = started.Release()
+	p.pid = cmd.Process.Pid
+	_ = cmd.Process.Release() // Reap waits for it
 	t.running[p.pid] = p
 	return p, nil
 }
@@ -145,11 +143,8 @@ func tail(path string, lines int) string {
 		return err.Error()
 	}
 	defer func() { _ = file.Close() }()
-	const enough = 8 << 10
-	if info, err := file.Stat(); err == nil && info.Size() > enough {
-		_, _ = file.Seek(-enough, io.SeekEnd)
-	}
+	_, _ = file.Seek(-8<<10, io.SeekEnd) // a shorter log is read from its start
 	text, _ := io.ReadAll(file)
-	all := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return strings.TrimSpace(string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))))
+	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

@@ -2,19 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
@@ -57,30 +51,9 @@ func (p localProvisioner) Delete(_ context.Context, volume *corev1.PersistentVol
 	return os.RemoveAll(path)
 }
 
-// runLocalStorage serves the StorageClasses that name it until it is told to stop.
-func runLocalStorage(args []string) error {
-	flags := flag.NewFlagSet("local-storage", flag.ContinueOnError)
-	kubeconfig := flags.String("kubeconfig", "", "how to reach the apiserver")
-	dir := flags.String("dir", "", "where the volumes are made")
-	node := flags.String("node", "", "name of this node")
-	name := flags.String("provisioner", "sandbox.journal.example.com/local", "the provisioner that StorageClasses name")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if *dir == "" || *node == "" {
-		return errors.New("-dir and -node are required")
-	}
-	rest, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(rest)
-	if err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(klog.NewContext(context.Background(), klog.Background()), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	controller.NewProvisionController(ctx, client, *name, localProvisioner{dir: *dir, node: *node},
+// runLocalStorage serves the StorageClasses that name it, with the arguments kubeconfig, folder of all volumes, node.
+func runLocalStorage(ctx context.Context, client kubernetes.Interface, args []string) error {
+	controller.NewProvisionController(ctx, client, "sandbox.journal.example.com/local", localProvisioner{dir: args[0], node: args[1]},
 		controller.LeaderElection(false)).Run(ctx)
 	return nil
 }

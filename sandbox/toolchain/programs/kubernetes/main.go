@@ -5,18 +5,34 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	_ "time/tzdata" // CronJobs may name a time zone
 
+	"github.com/coredns/coredns/coremain"
+	// The plugins that a cluster's DNS needs; CoreDNS's own main would compile some fifty more.
+	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/health"
+	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/log"
+	_ "github.com/coredns/coredns/plugin/metrics"
+	_ "github.com/coredns/coredns/plugin/ready"
+	_ "github.com/coredns/coredns/plugin/template"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/client-go/kubernetes"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // credential plugins of kubectl
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"  // version metric
+	"k8s.io/klog/v2"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
@@ -34,43 +50,37 @@ var programs = map[string]func(){
 	"kube-scheduler":          func() { os.Exit(cli.Run(scheduler.NewSchedulerCommand())) },
 	"kubelet":                 func() { os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background()))) },
 	"kube-proxy":              func() { os.Exit(cli.Run(proxy.NewProxyCommand())) },
-	"kubectl":                 runKubectl,
-	"coredns":                 func() { exit("coredns", runCoreDNS(os.Args[1:])) },
-	"network-policy":          func() { exit("network-policy", runNetworkPolicy(os.Args[1:])) },
-	"local-storage":           func() { exit("local-storage", runLocalStorage(os.Args[1:])) },
+	"kubectl":                 func() { kubectlutil.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand())) },
+	"coredns":                 coremain.Run,
+	"network-policy":          func() { client(runNetworkPolicy) },
+	"local-storage":           func() { client(runLocalStorage) },
 }
 
 func main() {
 	name := filepath.Base(os.Args[0])
-	if _, known := programs[name]; !known && len(os.Args) > 1 {
+	if programs[name] == nil && len(os.Args) > 1 {
 		name = os.Args[1]
 		os.Args = os.Args[1:]
 	}
-	run, known := programs[name]
-	if !known {
-		names := make([]string, 0, len(programs))
-		for n := range programs {
-			names = append(names, n)
-		}
-		slices.Sort(names)
+	run := programs[name]
+	if run == nil {
+		names := slices.Sorted(maps.Keys(programs))
 		fmt.Fprintf(os.Stderr, "kubernetes: no program %q; it is one of %s\n", name, strings.Join(names, ", "))
 		os.Exit(2)
 	}
 	run()
 }
 
-// runKubectl is kubectl's own main.
-func runKubectl() {
-	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
-		kubectlutil.CheckErr(err)
+// client runs a program of our own until it is told to stop. Its first argument is a kubeconfig.
+func client(run func(ctx context.Context, client kubernetes.Interface, args []string) error) {
+	ctx, stop := signal.NotifyContext(klog.NewContext(context.Background(), klog.Background()), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) != 4 {
+		kubectlutil.CheckErr(fmt.Errorf("%s: wants three arguments, see its description", os.Args[0]))
 	}
-}
-
-// exit ends the process, with the error on standard error if there is one.
-func exit(program string, err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	config, err := clientcmd.BuildConfigFromFlags("", os.Args[1])
+	kubectlutil.CheckErr(err)
+	clients, err := kubernetes.NewForConfig(config)
+	kubectlutil.CheckErr(err)
+	kubectlutil.CheckErr(run(ctx, clients, os.Args[2:]))
 }
