@@ -105,7 +105,7 @@ func TestOnlyAnErrorThatMayPassIsWaitedOut(t *testing.T) {
 		t.Errorf("%d calls: %v", calls, err)
 	}
 	final := errors.New("for good")
-	if err := within(t.Context(), time.Minute, func() error { return final }); err != final {
+	if err := within(t.Context(), time.Minute, func() error { return final }); !errors.Is(err, final) {
 		t.Errorf("got %v", err)
 	}
 	if err := within(t.Context(), time.Millisecond, func() error { return fmt.Errorf("%w: no pods", errNotYet) }); !errors.Is(err, errNotYet) {

@@ -124,6 +124,7 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
 	if err != nil || !bytes.Contains(listed, []byte(text)) {
 		t.Errorf("the entries are %s (%v)", listed, err)
 	}
