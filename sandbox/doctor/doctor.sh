@@ -4,7 +4,7 @@
 set -u
 
 # What is needed, in GiB. Memory: the node runs in less than one, the Go compiler takes more.
-readonly space_to_build=12 # to build the toolchain: its sources, the compiler's cache, the programs, then all of the below
+readonly space_to_build=9 # to build the toolchain: its sources, the compiler's cache, the programs, then all of the below
 readonly space_to_run=2    # images, volumes and etcd, when the toolchain is built
 readonly space_to_deploy=8 # images, Pulumi and its plugins, for a cluster that is there
 readonly space_to_test=8   # sources and the compiler's cache of our own modules and the linters

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,23 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+	if report.count > len(packages)/2 { // a first build
+		fmt.Fprintf(b.progress, "the compiler keeps %.1f GB for the next time; `make clean` deletes it\n", float64(size(b.dir.Path("go-build")))/1e9)
+	}
 	return nil
+}
+
+// size is what the files of a folder take, in bytes.
+func size(folder string) (sum int64) {
+	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			if info, err := entry.Info(); err == nil {
+				sum += info.Size()
+			}
+		}
+		return nil
+	})
+	return sum
 }
 
 // list names the packages of all programs, also of those that are not asked for now, and downloads their modules.
