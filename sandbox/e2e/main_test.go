@@ -109,8 +109,8 @@ func run(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("build the sandbox's command: %w", err)
 	}
 	if options.Context == "" {
-		if _, _, err := sandbox("down"); err != nil {
-			return 0, err
+		if _, log, err := sandbox("down"); err != nil {
+			return 0, fmt.Errorf("%w\n%s", err, log)
 		}
 		if world.before, err = look(); err != nil {
 			return 0, err
