@@ -114,7 +114,8 @@ func End(ctx context.Context, pid int) error {
 		}
 		err = wait.PollUntilContextCancel(try.ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
 			ended, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor is small
-			if errors.Is(err, unix.EINTR) {                                                     // by a signal of the Go runtime, even where there is nothing to wait for
+			// A signal of the Go runtime interrupts it, even where there is nothing to wait for.
+			if errors.Is(err, unix.EINTR) {
 				err = nil
 			}
 			return ended > 0, err
