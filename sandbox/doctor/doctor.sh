@@ -202,7 +202,7 @@ check_root() {
 # check_debian looks for what the packages are taken with. They are downloaded and unpacked, and not installed.
 check_debian() {
 	local tool lost='' name=unknown id='' version='' key value
-	for tool in apt-get apt-config dpkg-deb tar; do
+	for tool in apt-get dpkg-deb tar; do
 		has $tool || lost="$lost $tool"
 	done
 	if [ -n "$lost" ]; then
@@ -224,34 +224,16 @@ check_debian() {
 	else
 		warning Debian "$name, where nobody has tried it" 'a machine with Debian 12 or newer'
 	fi
-	check_lists
+	check_sources
 }
 
-# check_lists looks at the package lists as the sandbox does: where the machine has none, it fetches some of its own.
-check_lists() {
-	local lists='' folder file changed newest=0 age
-	lists=$(apt-config shell lists Dir::State::lists/d 2>/dev/null)
-	lists=${lists#lists=\'} lists=${lists%/\'}
-	for folder in "$lists" "$cache/debian/apt-lists"; do
-		for file in "$folder"/*_Packages*; do
-			# A list has the time at which the archive made it, and the folder that at which apt put it there.
-			[ -e "$file" ] && changed=$(stat -c %Y "$folder") && [ "$changed" -gt "$newest" ] && newest=$changed
-			break
-		done
+# check_sources looks for where packages come from. Lists of what is there are fetched when they are needed.
+check_sources() {
+	local file
+	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+		[ -s "$file" ] && ok packages 'from the sources of apt' && return
 	done
-	if [ "$newest" -eq 0 ]; then
-		for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-			[ -s "$file" ] && ok packages 'no lists, they are fetched at the first start' && return
-		done
-		missing packages 'no lists, and no sources to fetch them from' 'write /etc/apt/sources.list, see man sources.list'
-		return
-	fi
-	age=$((($(date +%s) - newest) / 86400))
-	if [ $age -gt 30 ]; then
-		warning packages "lists of $age days ago; files in them may be gone" 'apt-get update'
-	else
-		ok packages "lists of $age days ago"
-	fi
+	missing packages 'apt has no sources' 'write /etc/apt/sources.list, see man sources.list'
 }
 
 # check_space wants so many GiB where the cache is, or will be.
