@@ -96,7 +96,7 @@ clean: ## delete what the compiler keeps; the sandbox and its programs stay
 
 .PHONY: images
 images: go ## build the images; push them with REGISTRY=registry.example.com/team
-	@$(BUILD) images $(if $(REGISTRY),--push $(REGISTRY))
+	@$(BUILD) images $(if $(REGISTRY),--registry $(REGISTRY))
 
 ## Tests
 
