@@ -1,24 +1,29 @@
-# Every command is here; `make help` lists them. CI runs the same ones.
+# All commands of the repository. `make help` lists them, and CI runs the same ones.
 STACK ?= dev
-# Where to deploy: nothing for the sandbox, current or a context of your kubeconfig; and the registry that such a cluster pulls from.
+# Where to deploy: to the sandbox if empty, else `current` or a context of your kubeconfig. REGISTRY is where that cluster pulls from.
 CLUSTER ?=
 REGISTRY ?=
-# Which group of end-to-end tests `make e2e` runs, or all when it is empty.
+# More flags for `go test`, such as -count=1 to run all tests again.
+TESTFLAGS ?=
+# The group of end-to-end tests that `make e2e` runs; all if empty.
 RUN ?=
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
 
-# The flags and the build cache of sandbox/toolchain, so that what tests and the sandbox share is compiled once.
+# The flags and the build cache of sandbox/toolchain, so that packages shared by tests and sandbox are compiled once.
 export GOFLAGS := -trimpath -buildvcs=false -gcflags=all=-dwarf=false
 export CGO_ENABLED := 0
 export GOCACHE := $(CACHE)/go-build
-# The compiler ends before its garbage would need collecting. Programs that are built collect theirs as usual.
-GO      := GOGC=off GOMEMLIMIT=2500MiB go
-GOTEST  := $(GO) test -exec 'env -u GOGC -u GOMEMLIMIT'
+# The compiler runs without garbage collection, since it ends before it needs one. The programs that it builds collect as usual.
+NOGC    := GOGC=off GOMEMLIMIT=2500MiB
+GO      := $(NOGC) go
+# Go does not run a test again if its code and the files that it reads are unchanged. It notices a file of another module only if
+# the test names it as os.Getenv("PWD") + "/../../file"; `make race` refuses other names. go test need not vet, since `make vet` does.
+GOTEST  := go test -vet=off -toolexec 'env $(NOGC)' $(TESTFLAGS)
 BUILD   := $(GO) run -C sandbox ./cmd/bootstrap
 TOOLS   := $(CACHE)/tools
 WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
-# Modules of our own code. The mains of sandbox/toolchain/programs are vetted as they are built.
+# The modules with our own code. sandbox/toolchain/programs has only mains, which are vetted when they are built.
 MODULES := . services sandbox bench
 
 .DEFAULT_GOAL := help
@@ -28,7 +33,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 .PHONY: go
-go: # Go is the one thing that has to be there
+go: # Go is the only program that must be installed
 	@command -v go >/dev/null || { echo 'no go command: install Go 1.26 or newer, https://go.dev/dl/' >&2; exit 1; }
 
 .PHONY: doctor
@@ -101,7 +106,7 @@ images: go ## build the images; push them with REGISTRY=registry.example.com/tea
 ## Tests
 
 .PHONY: test
-test: vet lint unit score ## everything that needs no cluster and no root
+test: vet lint unit score vuln ## everything that needs no cluster and no root
 
 .PHONY: vet
 vet: go
@@ -116,41 +121,56 @@ tools: go
 lint: tools
 	@for m in $(MODULES); do (cd $$m && $(TOOLS)/golangci-lint run ./...) || exit 1; done
 
+# The number of modules that are tested at the same time. Tests that wait leave the processor to others.
+JOBS ?= 2
+
 .PHONY: unit
 unit: go
-	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
-	for m in $(MODULES); do (cd $$m && REDIS_SERVER=$$redis $(GOTEST) ./...); done
+	@set -e; redis=$$($(GO) run -C sandbox ./cmd/toolchain debian redis-server usr/bin/redis-server); \
+	REDIS_SERVER=$$redis $(MAKE) --no-print-directory -j$(JOBS) -Otarget $(MODULES:%=unit-%)
 
-# The race detector needs C, and packages of its own: CI runs it, and `make test` does not wait for it.
+.PHONY: $(MODULES:%=unit-%)
+$(MODULES:%=unit-%): unit-%:
+	@cd $* && $(GOTEST) ./...
+
+# The race detector needs a C compiler and compiles all packages anew. CI runs it, and `make test` does not.
 .PHONY: race
-race: go ## the unit tests again, with the race detector and in another order
-	@set -e; redis=$$($(GO) run -C sandbox ./cmd/debian-program redis-server usr/bin/redis-server); \
-	for m in $(MODULES); do (cd $$m && CGO_ENABLED=1 REDIS_SERVER=$$redis $(GOTEST) -race -shuffle=on ./...); done
+race: go ## the unit tests again, all of them, with the race detector and in another order
+	@$(GO) build -C tools -o $(TOOLS)/ ./testreads
+	@cd tools && $(GOTEST) ./testreads
+	@set -e; redis=$$($(GO) run -C sandbox ./cmd/toolchain debian redis-server usr/bin/redis-server); \
+	for m in $(MODULES); do (cd $$m && CGO_ENABLED=1 REDIS_SERVER=$$redis $(GOTEST) -race -shuffle=on -exec $(TOOLS)/testreads ./...); done
 
-# kube-score over the objects of every stack. A tenant's network policies are there before its pods are, so no pod in the
-# stack is theirs; the one other check that is left out has its reason in components/kube/pod.go.
+# kube-score checks the objects of every stack. The test networkpolicy-targets-pod is left out: the NetworkPolicies of tenants select
+# pods that are not part of the stack. components/kube/pod.go says why one other test is left out.
 SCORE := $(TOOLS)/kube-score score --kubernetes-version v1.34 --ignore-test networkpolicy-targets-pod
 
 .PHONY: score
 score: tools
 	@for f in stacks/testdata/*.yaml; do $(SCORE) --output-format ci $$f > /dev/null || { $(SCORE) $$f; exit 1; }; done
 
+# vuln compares the modules with tools/vulndb, which holds the vulnerabilities that upgrades have fixed here, and needs no network.
+# VULNDB=https://vuln.go.dev takes Go's whole database.
+.PHONY: vuln
+vuln: go ## no module is of a version that is known to be vulnerable
+	@cd tools && $(GOTEST) -count 1 . $(if $(VULNDB),-db $(VULNDB))
+
 .PHONY: golden
 golden: go ## rewrite the golden files after a change that is meant
-	$(GOTEST) ./stacks -update
+	$(GOTEST) ./stacks ./docs -update
 
-# The groups of sandbox/e2e run in the order of their files, on one cluster: the journal's ends by stopping and starting it. Programs that
-# talk to the API server are tested with one of their own as well, in which the clock and the moments of failure are the test's.
+# The groups of sandbox/e2e run on one cluster, in the order of their files. The group journal ends by stopping and starting the cluster.
+# The programs that use the API server have tests with an API server of their own as well, which control the clock and the failures.
 E2E := $(GOTEST) -tags e2e -count 1 -timeout 60m
 
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, exposure, ingresscontroller, journal, node, pulumi, scale, tenancy or toolchain
+e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
 	@$(BUILD) -with node,engine
 ifeq ($(filter node toolchain,$(RUN)),)
 	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
 endif
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@cd services && $(E2E) ./namespace-controller/... ./onboard/...
+	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
 endif
 ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain
@@ -159,7 +179,7 @@ ifneq ($(filter node,$(or $(RUN),node)),)
 	@cd sandbox && $(E2E) ./node
 endif
 
-# A node of its own, in a cache and on ports of its own; nothing of it stays.
+# The benchmark has a node of its own, with its own cache and ports, and removes it at the end.
 BENCH   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-bench
 TENANTS ?= 10 50 100 300
 

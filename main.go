@@ -2,8 +2,9 @@
 package main
 
 import (
-	"example.com/journal/stacks"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/stacks"
 )
 
 func main() {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -28,20 +30,20 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := error(nil)
+	var err error
 	if len(os.Args) == 3 && os.Args[1] == workerCommand {
 		err = work(ctx, os.Args[2])
 	} else {
 		err = run(ctx, os.Args[1:])
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-// workerCommand makes this program the Pulumi program, in a process of its own, so that its memory is measured alone.
+// workerCommand runs this program as the Pulumi program, in a separate process, so that its memory is measured alone.
 const workerCommand = "pulumi-worker"
 
 // task is what a worker reads from standard input.
@@ -60,7 +62,7 @@ func work(ctx context.Context, operation string) error {
 	if err != nil {
 		return err
 	}
-	stack, err := deploy.Open(deploy.Config{Repo: t.Repo, Stack: stackName, Dir: dir, Kubeconfig: t.Kubeconfig, Overrides: t.Overrides})
+	stack, err := deploy.Open(deploy.Config{Repo: t.Repo, Stack: stackName, Dir: dir, State: stateFolder(dir), Kubeconfig: t.Kubeconfig, Overrides: t.Overrides, Progress: io.Discard})
 	if err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.folder) }()
-	// A sandbox may be running beside it.
+	// Another sandbox may be running.
 	ports, release := freePorts()
 	config, err := node.ConfigFromEnv(b.dir, ports, os.Stderr)
 	release()
@@ -127,7 +129,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if b.node, err = node.Start(ctx, config); err != nil {
 		return err
 	}
-	b.overrides = map[string]any{"exposurePort": b.node.HTTPPort()}
+	b.overrides = map[string]any{"exposurePort": b.node.HTTPPort, "metrics": nil} // its image is not among those below
 	for _, image := range built {
 		if err := b.node.ImportImage(ctx, image.Archive); err != nil {
 			return err
@@ -151,8 +153,8 @@ func run(ctx context.Context, args []string) (err error) {
 	return table(os.Stdout, b.results)
 }
 
-// freePorts returns an environment in which every variable is a port that nobody has, so that a port that the node learns to
-// take one day is a free one as well. The ports are kept from others until they are released.
+// freePorts returns an environment in which every variable is a free port, also variables that the node may get later. The ports
+// stay taken until they are released.
 func freePorts() (getenv func(string) string, release func()) {
 	var listeners []net.Listener
 	getenv = func(string) string {
@@ -173,8 +175,11 @@ func freePorts() (getenv func(string) string, release func()) {
 
 // reset stops the node and deletes its data and the state of the stack on it.
 func (b *bench) reset(ctx context.Context) error {
-	return errors.Join(node.Reset(ctx, b.dir), deploy.Remove(b.dir))
+	return errors.Join(node.Reset(ctx, b.dir), os.RemoveAll(stateFolder(b.dir)))
 }
+
+// stateFolder keeps the state of the stack.
+func stateFolder(dir cache.Dir) string { return filepath.Join(dir.State(), "pulumi") }
 
 func (b *bench) kubeconfig() string { return filepath.Join(b.folder, "kubeconfig") }
 
@@ -218,7 +223,7 @@ func (b *bench) size(ctx context.Context, count int) error {
 	return nil
 }
 
-// measure runs a command. A deletion lasts until none of the tenants' namespaces is left, whatever the tool waits for.
+// measure runs a command. A deletion lasts until the last of the tenants' namespaces is gone, whatever the tool waits for.
 func (b *bench) measure(ctx context.Context, cmd *exec.Cmd, untilGone bool) (result, error) {
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -256,7 +261,7 @@ func (b *bench) measure(ctx context.Context, cmd *exec.Cmd, untilGone bool) (res
 	return r, nil
 }
 
-// waitUntilGone asks the apiserver, and not the proxy, until there is no tenant's namespace any more.
+// waitUntilGone polls the API server, not the proxy, until no tenant's namespace is left.
 func (b *bench) waitUntilGone(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
@@ -285,13 +290,11 @@ func (b *bench) kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// pulumi is an operation of the stack with so many tenants.
+// pulumi returns the command for an operation on the stack with this number of tenants.
 func (b *bench) pulumi(ctx context.Context, operation string, count int) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", workerCommand, operation)
 	t := task{Repo: b.repo, Cache: b.dir.Root(), Kubeconfig: b.kubeconfig(), Overrides: map[string]any{"tenants": tenants(count)}}
-	for key, value := range b.overrides {
-		t.Overrides[key] = value
-	}
+	maps.Copy(t.Overrides, b.overrides)
 	text, err := json.Marshal(t)
 	cmd.Stdin, cmd.Err = strings.NewReader(string(text)), err
 	return cmd

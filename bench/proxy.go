@@ -27,7 +27,7 @@ type proxy struct {
 	counts map[string]int
 }
 
-// kubeconfig is what of a kubeconfig the proxy reads and changes.
+// kubeconfig has the parts of a kubeconfig that the proxy reads and changes.
 type kubeconfig struct {
 	Clusters []struct {
 		Cluster map[string]string `yaml:"cluster"`
@@ -40,7 +40,7 @@ type kubeconfig struct {
 	Rest map[string]any `yaml:",inline"`
 }
 
-// startProxy starts a proxy for the cluster of the kubeconfig at from, and writes one that leads through it to the path to.
+// startProxy starts a proxy for the cluster of the kubeconfig at from, and writes a kubeconfig for the proxy to the path to.
 func startProxy(from, to string) (*proxy, error) {
 	text, err := os.ReadFile(from)
 	if err != nil {
@@ -119,7 +119,7 @@ func data(from map[string]string, name string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(from[name+"-data"])
 }
 
-// count notes a request by what it does: the method, and for what is no object the reason it is read.
+// count counts a request by its method, or as a watch or discovery.
 func (p *proxy) count(r *http.Request) {
 	kind := r.Method
 	switch {
@@ -142,7 +142,7 @@ func (p *proxy) take() map[string]int {
 	return counts
 }
 
-// isDiscovery says whether a path asks what kinds there are, and for no object.
+// isDiscovery says whether a path asks for the kinds of the API, not for objects.
 func isDiscovery(path string) bool {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch parts[0] {

@@ -1,143 +1,20 @@
 package stacks
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/journal"
+	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy"
+	"example.com/journal/components/tenancy/claims"
 )
 
-// Cluster is what a stack decides about the cluster that its applications share. Each field is one key of Pulumi.yaml.
-type Cluster struct {
-	// Classes are the sizes of namespaces.
-	Classes tenancy.Classes
-	// Tenants are the people and teams with a namespace.
-	Tenants []tenancy.TenantArgs
-	// Tenant is the journal's own namespace, apart from its name.
-	Tenant tenancy.TenantArgs
-	// ImagePolicy is what the cluster does with an image that can change.
-	ImagePolicy tenancy.ImagePolicyArgs
-	// ClaimsImage is the controller of temporary namespaces; empty for none.
-	ClaimsImage string
-	// ClaimsLimits bound the temporary namespaces.
-	ClaimsLimits tenancy.Limits
-	// Kubeconfig is what the kubeconfigs in the outputs have in common; without a command there are none.
-	Kubeconfig tenancy.KubeconfigArgs
-}
-
-// keys are the keys that set the fields.
-func (c *Cluster) keys() []key {
-	return []key{
-		structured("classes", &c.Classes),
-		list("tenants", &c.Tenants),
-		structured("tenant", &c.Tenant),
-		text("imagePolicy", &c.ImagePolicy.Action),
-		text("claimsImage", &c.ClaimsImage),
-		structured("claimsLimits", &c.ClaimsLimits),
-		text("clusterName", &c.Kubeconfig.Cluster),
-		text("clusterServer", &c.Kubeconfig.Server),
-		text("clusterCertificateAuthority", &c.Kubeconfig.CertificateAuthority),
-		structured("loginCommand", &c.Kubeconfig.Command),
-	}
-}
-
-// structured binds a key whose value is an object, or a list of texts.
-func structured[T any](name string, field *T) key {
-	return key{name, func(text string) (f kube.Faults) {
-		f.Check("", text, decode([]byte(text), field))
-		return f
-	}}
-}
-
-// list binds a key whose value is a list of objects. Each is decoded by itself, so that the faults of all are reported.
-func list[T any](name string, field *[]T) key {
-	return key{name, func(text string) (f kube.Faults) {
-		var elements []json.RawMessage
-		if err := json.Unmarshal([]byte(text), &elements); err != nil {
-			f.Refuse("", text, "not a list; begin each element with a hyphen")
-			return f
-		}
-		*field = make([]T, len(elements))
-		for i, element := range elements {
-			f.Check(fmt.Sprintf("[%d]", i), string(element), decode(element, &(*field)[i]))
-		}
-		return f
-	}}
-}
-
-// decode reads one JSON value strictly: a misspelt field is an error, not a default.
-func decode(text []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(into)
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Type.Kind().String() == "string":
-		return fmt.Errorf("%s: a %s where a text is expected; write it in quotes", wrongType.Field, wrongType.Value)
-	case errors.As(err, &wrongType):
-		return fmt.Errorf("%s: a %s where a value of type %s is expected", wrongType.Field, wrongType.Value, wrongType.Type.Kind())
-	case err != nil:
-		return errors.New(strings.TrimPrefix(err.Error(), "json: ") + "; Pulumi.yaml and the README say which fields there are")
-	}
-	return nil
-}
-
-// complete gives the tenants what the stack says once for all, and the journal's own its name. It returns the faults of
-// what it would otherwise overwrite.
-func (c *Cluster) complete(whole Config) (f kube.Faults) {
-	if c.Tenant.Name != "" {
-		f.Refuse("tenant.name", c.Tenant.Name, "the journal's namespace is named by the key namespace; remove this")
-	}
-	c.Tenant.Name = whole.Namespace
-	for _, tenant := range c.all() {
-		tenant.Classes, tenant.IngressNamespace = c.Classes, whole.Journal.IngressNamespace
-	}
-	return f
-}
-
-// check returns every rule that the completed cluster breaks within the whole configuration.
-func (c *Cluster) check(whole Config) kube.Faults {
-	f := c.Classes.Check().Under("classes")
-	f = append(f, tenancy.CheckTenants(c.Tenants)...)
-	for _, fault := range c.Tenant.Check(whole.Namespace).Under("tenant") {
-		if fault.Field != "tenant.name" { // reported as namespace
-			f = append(f, fault)
-		}
-	}
-	if i := slices.IndexFunc(c.Tenants, func(t tenancy.TenantArgs) bool { return t.Name == whole.Namespace }); i >= 0 {
-		f.Refuse(fmt.Sprintf("tenants[%d].name", i), whole.Namespace, "the journal's own namespace; write another one, or move the journal with the key namespace")
-	}
-	for _, fault := range c.ImagePolicy.Check() {
-		fault.Field = "imagePolicy"
-		f = append(f, fault)
-	}
-	if c.ClaimsImage != "" {
-		for _, fault := range c.claims(whole, nil).Check() {
-			if !strings.HasPrefix(fault.Field, "classes.") { // reported above
-				f = append(f, fault.Within("claims"))
-			}
-		}
-	}
-	if len(c.Kubeconfig.Command) > 0 {
-		args := c.Kubeconfig
-		args.Namespace = whole.Namespace
-		for _, fault := range args.Check() {
-			fault = fault.Within("cluster")
-			fault.Field = strings.Replace(fault.Field, "clusterCluster", "clusterName", 1)
-			f = append(f, fault)
-		}
-	}
-	return f
-}
-
-// all are the tenants of the stack, the journal's own among them.
-func (c *Cluster) all() []*tenancy.TenantArgs {
+// tenants are the tenants of the stack, the journal's own first.
+func (c *Config) tenants() []*tenancy.TenantArgs {
 	all := []*tenancy.TenantArgs{&c.Tenant}
 	for i := range c.Tenants {
 		all = append(all, &c.Tenants[i])
@@ -145,64 +22,187 @@ func (c *Cluster) all() []*tenancy.TenantArgs {
 	return all
 }
 
-// claims are the parameters of the temporary namespaces.
-func (c *Cluster) claims(whole Config, platform *tenancy.Platform) *tenancy.ClaimsArgs {
-	var names []string
-	for _, tenant := range c.all() {
-		names = append(names, tenant.Name)
+// protected are the names of the tenants whose namespaces the engine refuses to delete.
+func (c *Config) protected() (names []string) {
+	for _, tenant := range c.tenants() {
+		if !tenant.Unprotected {
+			names = append(names, tenant.Name)
+		}
 	}
-	return &tenancy.ClaimsArgs{
-		Platform:         platform,
-		Image:            c.ClaimsImage,
-		Classes:          c.Classes,
-		Limits:           c.ClaimsLimits,
-		Tenants:          names,
-		IngressNamespace: whole.Journal.IngressNamespace,
-	}
+	return names
 }
 
-// deploy declares what the namespaces share and then every namespace. It returns the journal's own.
-func (c *Cluster) deploy(ctx *pulumi.Context, whole Config) (*tenancy.Tenant, error) {
+// completeTenant copies the stack's shared settings to the tenants, and name and host to the journal's own. It returns the
+// faults of fields that it would otherwise overwrite.
+func (c *Config) completeTenant() (f rules.Faults) {
+	if c.Tenant.Name != "" {
+		f.Refuse("tenant.name", c.Tenant.Name, "the journal's namespace is named by the key namespace; remove this")
+	}
+	if others := c.Tenant.Egress.Tenants; len(others) > 0 {
+		f.Refuse("tenant.egress.tenants", others, "the journal is reached by its host; remove them")
+		c.Tenant.Egress.Tenants = nil // reported
+	}
+	c.Tenant.Name, c.Tenant.Reserved = c.Namespace, true
+	for _, tenant := range c.tenants() {
+		tenant.Classes, tenant.Domain, tenant.DNS = c.Classes, c.Cluster.Domain, c.Cluster.DNS
+		tenant.IngressNamespace, tenant.ClusterAddresses = c.Journal.IngressNamespace, c.Cluster.Addresses
+		tenant.PullSecret = c.Cluster.PullSecret
+		tenant.Unprotected = tenant.Unprotected || c.Cluster.Unprotected
+	}
+	exposure := c.Journal.Exposure
+	if host := exposure.HostName(); rules.CheckHost(host) != nil {
+		// reported as exposure.host
+	} else if len(c.Tenant.Hosts) == 0 {
+		c.Tenant.Hosts = []string{host}
+	} else if !slices.Contains(c.Tenant.Hosts, host) {
+		f.Refuse("tenant.hosts", c.Tenant.Hosts, "the journal's own host is not among them; add %s, or leave them out", host)
+	}
+	c.Tenant.Certificates = c.Tenant.Certificates || exposure.TLS.Enabled()
+	c.Tenant.PriorityClass = tenancy.JournalPriorityClass
+	return f
+}
+
+// checkTenants returns every rule that the completed tenants break, each alone, all together, and with the journal.
+func (c *Config) checkTenants() rules.Faults {
+	f := c.Classes.Check().In("classes")
+	own := slices.IndexFunc(c.Tenants, func(t tenancy.TenantArgs) bool { return t.Name == c.Namespace })
+	for _, fault := range tenancy.CheckTenants(c.Tenants, c.Tenant.Hosts...) {
+		if own < 0 || !strings.HasPrefix(fault.Path, fmt.Sprintf("tenants[%d].hosts", own)) { // its name is refused
+			f = append(f, fault)
+		}
+	}
+	for _, fault := range c.Tenant.Check(c.Namespace).In("tenant") {
+		if fault.Path == "tenant.name" { // see completeTenant
+			fault.Path = "namespace"
+		}
+		f = append(f, fault)
+	}
+	if size := c.Tenant.Size(); len(size.Check()) == 0 { // a class that is itself wrong is reported with the classes
+		f = append(f, size.Fits("the journal's", c.Journal.Demand()).In("tenant.overrides")...)
+	}
+	for i, tenant := range c.Tenants {
+		path := fmt.Sprintf("tenants[%d].name", i)
+		switch {
+		case tenant.Name == "": // reported above
+		case tenant.Name == c.Namespace:
+			f.Refuse(path, tenant.Name, "the journal's own namespace; write another one, or move the journal with the key namespace")
+		case !strings.HasPrefix(tenant.Name, "journal-"): // these are refused anyway
+			f.Check(path, tenant.Name, tenancy.Joined(tenant.Name, c.Namespace))
+		}
+	}
+	return f
+}
+
+// checkImages returns the journal's images that the stack's own policy refuses, since the journal's namespace is a tenant too.
+func (c *Config) checkImages() (f rules.Faults) {
+	if len(c.Cluster.ImagePolicy.Check()) > 0 {
+		return nil
+	}
+	for _, image := range []struct {
+		path  string
+		value pulumi.StringInput
+	}{
+		{"redis.image", c.Journal.Redis.Image}, {"api.image", c.Journal.API.Image}, {"frontend.image", c.Journal.Frontend.Image},
+	} {
+		if plain, isPlain := image.value.(pulumi.String); isPlain { // otherwise it is missing
+			f.Check(image.path, plain, c.Cluster.ImagePolicy.CheckImage("cluster.imagePolicy", string(plain)))
+		}
+	}
+	return f
+}
+
+// claims returns the complete parameters of the temporary namespaces.
+func (c *Config) claims(platform *tenancy.Platform) *claims.Args {
+	args := *c.Claims
+	for _, tenant := range c.tenants() {
+		args.Tenants = append(args.Tenants, *tenant)
+	}
+	args.Platform, args.Classes, args.Domain, args.DNS = platform, c.Classes, c.Cluster.Domain, c.Cluster.DNS
+	args.IngressNamespace, args.ClusterAddresses = c.Journal.IngressNamespace, c.Cluster.Addresses
+	return &args
+}
+
+func (c *Config) checkClaims() rules.Faults {
+	if c.Claims == nil {
+		return nil
+	}
+	f := c.claims(nil).Check()
+	return slices.DeleteFunc(f, func(fault *rules.Fault) bool { return strings.HasPrefix(fault.Path, "classes.") }).In("claims") // reported as classes
+}
+
+func (c *Config) checkKubeconfig() rules.Faults {
+	if c.Cluster.Kubeconfig == nil {
+		return nil
+	}
+	args := *c.Cluster.Kubeconfig
+	args.Namespace = c.Namespace
+	f := args.Check()
+	return slices.DeleteFunc(f, func(fault *rules.Fault) bool { return fault.Path == "namespace" }).In("cluster.kubeconfig") // reported as namespace
+}
+
+// deployTenants declares what the namespaces share and then every namespace. It returns the tenants, the journal's own first,
+// and the platform.
+func (c *Config) deployTenants(ctx *pulumi.Context, opts ...pulumi.ResourceOption) ([]*tenancy.Tenant, *tenancy.Platform, error) {
 	everyone := append(slices.Clone(c.Tenants), c.Tenant)
-	if _, err := tenancy.NewRoles(ctx, "roles", &tenancy.RolesArgs{Everybody: tenancy.Everybody(everyone)}); err != nil {
-		return nil, err
+	if _, err := tenancy.NewRoles(ctx, "roles", &tenancy.RolesArgs{
+		Everybody: tenancy.Everybody(everyone),
+		Gateway:   c.Journal.Exposure.Kind == journal.KindGateway,
+	}, opts...); err != nil {
+		return nil, nil, err
 	}
-	if _, err := tenancy.NewImagePolicy(ctx, "image-policy", &c.ImagePolicy); err != nil {
-		return nil, err
+	if _, err := tenancy.NewImagePolicy(ctx, "image-policy", &c.Cluster.ImagePolicy, opts...); err != nil {
+		return nil, nil, err
 	}
-	platform, err := tenancy.NewPlatform(ctx, "platform", &tenancy.PlatformArgs{Tenants: everyone})
+	policies, err := tenancy.NewAdmissionPolicies(ctx, "admission-policies", &c.Cluster.AdmissionPoliciesArgs, opts...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var claims *tenancy.Claims
-	if c.ClaimsImage != "" {
-		if claims, err = tenancy.NewClaims(ctx, "claims", c.claims(whole, platform)); err != nil {
-			return nil, err
-		}
+	if _, err := tenancy.NewQuotaPolicy(ctx, "quota-policy", &tenancy.QuotaPolicyArgs{Namespaces: []string{c.Namespace}}, opts...); err != nil {
+		return nil, nil, err
 	}
-	var own *tenancy.Tenant
-	for _, args := range c.all() {
-		args.Claims = claims
-		tenant, err := tenancy.NewTenant(ctx, args.Name, args)
+	image, _ := c.Journal.Frontend.Image.(pulumi.String) // read from the configuration, and checked against the policy of images
+	platform, err := tenancy.NewPlatform(ctx, "platform", &tenancy.PlatformArgs{
+		Tenants: everyone, Claims: c.Claims != nil, Image: string(image),
+	}, opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	needs := slices.Clone(policies.Bindings)
+	if c.Cluster.PullSecret != nil {
+		pull, err := tenancy.NewPullSecretPolicy(ctx, "pull-secret-policy", opts...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if args == &c.Tenant {
-			own = tenant
-		}
+		needs = append(needs, pull.Bindings...)
 	}
-	return own, c.exportKubeconfigs(ctx)
+	if c.Claims != nil {
+		temporary, err := claims.New(ctx, "claims", c.claims(platform), opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		needs = append(needs, temporary.Controller)
+	}
+	var tenants []*tenancy.Tenant
+	for _, args := range c.tenants() {
+		args.DependsOn = needs
+		tenant, err := tenancy.NewTenant(ctx, args.Name, args, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		tenants = append(tenants, tenant)
+	}
+	return tenants, platform, c.exportKubeconfigs(ctx)
 }
 
-// exportKubeconfigs puts a kubeconfig for each tenant into the outputs, for users of an identity provider. It holds no
-// secret: a program signs the user in.
-func (c *Cluster) exportKubeconfigs(ctx *pulumi.Context) error {
-	if len(c.Kubeconfig.Command) == 0 {
+// exportKubeconfigs exports a kubeconfig for each tenant, for users who sign in with an identity provider. It holds no secret:
+// an exec plugin signs the user in.
+func (c *Config) exportKubeconfigs(ctx *pulumi.Context) error {
+	if c.Cluster.Kubeconfig == nil {
 		return nil
 	}
 	kubeconfigs := pulumi.StringMap{}
-	for _, tenant := range c.all() {
-		args := c.Kubeconfig
+	for _, tenant := range c.tenants() {
+		args := *c.Cluster.Kubeconfig
 		args.Namespace = tenant.Name
 		text, err := tenancy.Kubeconfig(args)
 		if err != nil {

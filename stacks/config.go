@@ -2,170 +2,115 @@ package stacks
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
-	"example.com/journal/components/journal"
-	"example.com/journal/components/kube"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+
+	"example.com/journal/components/ingress"
+	"example.com/journal/components/journal"
+	"example.com/journal/components/kube"
+	"example.com/journal/components/observe"
+	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy"
+	"example.com/journal/components/tenancy/claims"
 )
 
-// Config is everything that a stack decides. Each field is one key of Pulumi.yaml, which says what it means; what a
-// stack leaves out has the component's default.
+// Config is the whole configuration of a stack. Its fields are the keys of Pulumi.<stack>.yaml, named by their tags. The
+// fields below them are the arguments of the components. Omitted fields have the component's default.
 type Config struct {
-	// Namespace is the journal's namespace.
-	Namespace string
-	// Journal are the parameters of the journal.
-	Journal journal.Args
-	// Cluster are the parameters of what all namespaces of the cluster share.
-	Cluster Cluster
-	// Ingress are the parameters of an Ingress controller of the stack's own.
-	Ingress Ingress
+	// Namespace is the journal's namespace. The stack creates it, as a tenant of its own.
+	Namespace string `json:"namespace" default:"journal"`
+	// Journal are the parameters of the journal. Each of its fields is a key.
+	Journal journal.Args `json:",inline"`
+	// IngressController is Traefik, installed by its Helm chart, for a cluster without an Ingress controller. By default none
+	// is installed; {} installs one with all defaults.
+	IngressController *ingress.ControllerArgs `json:"ingressController"`
+	// Classes are the sizes of namespaces, by name. small, medium and large exist already; an entry changes one of them or
+	// adds another.
+	Classes tenancy.Classes `json:"classes"`
+	// Tenants are the people and teams with a namespace each.
+	Tenants []tenancy.TenantArgs `json:"tenants"`
+	// Tenant is the tenant of the journal's own namespace. It has no name and no hosts: its name is the key namespace, and its
+	// only host is exposure.host.
+	Tenant tenancy.TenantArgs `json:"tenant"`
+	// Claims are temporary namespaces that developers ask for. By default there are none.
+	Claims *claims.Args `json:"claims"`
+	// Metrics are the resource metrics, which kubectl top shows and which pods are scaled by. By default there are none. Leave it
+	// out on a cluster that serves them already, and say so in cluster.resourceMetrics.
+	Metrics *observe.MetricsServiceArgs `json:"metrics"`
+	// Cluster are the settings that all namespaces of the cluster share.
+	Cluster Cluster `json:"cluster"`
+
+	source *source
 }
 
-// key binds one key of the configuration to the field it sets.
-type key struct {
-	name string
-	set  func(text string) kube.Faults // reads the value's text; a fault's field is empty or lies within the value
+// Cluster are a stack's settings for all namespaces of its cluster, and facts about the cluster itself.
+type Cluster struct {
+	// Domain is the domain of the namespaces' hosts, *.<namespace>.<domain>.
+	Domain string `json:"domain" default:"localhost"`
+	// DNS are address ranges of the cluster's DNS, such as 169.254.20.10/32, besides its pods in kube-system. Set it if a DNS
+	// server or cache listens on the nodes.
+	DNS kube.DNS `json:"dns"`
+	// Addresses are ranges of the cluster's pods, Services and nodes that are public, such as 198.51.100.0/24. A tenant's egress
+	// to the Internet leaves them out, as it does private ones. By default there are none.
+	Addresses tenancy.Addresses `json:"addresses"`
+	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect to the pods. The default is
+	// that of ingressController; without one, every namespace that belongs to no tenant may connect.
+	IngressNamespace string `json:"ingressNamespace"`
+	// ResourceMetrics says that the cluster itself serves resource metrics, so that pods can be scaled by load without the key
+	// metrics. Off by default.
+	ResourceMetrics bool `json:"resourceMetrics"`
+	// ImagePolicy restricts the images that tenants may run.
+	ImagePolicy tenancy.ImagePolicyArgs `json:"imagePolicy"`
+	// PullSecret are the credentials of a registry, for the pods of all tenants. By default there are none. Claimed namespaces
+	// do not have them. The cluster must have Kubernetes 1.36 or newer.
+	PullSecret *tenancy.PullSecretArgs `json:"pullSecret"`
+	// AdmissionPoliciesArgs are the parameters of the tenants' ValidatingAdmissionPolicies.
+	tenancy.AdmissionPoliciesArgs
+	// Unprotected makes every tenant unprotected, including the journal's own namespace. Run an update with it before `pulumi
+	// destroy`, which deletes the whole stack or nothing. Off by default.
+	Unprotected bool `json:"unprotected"`
+	// Kubeconfig are the settings of the tenants' kubeconfigs, which are an output of the stack if it is set. By default there
+	// are none, for users with certificates.
+	Kubeconfig *tenancy.KubeconfigArgs `json:"kubeconfig"`
 }
 
-// keys are all keys that a stack may set.
-func (c *Config) keys() []key {
-	j := &c.Journal
-	keys := []key{
-		text("namespace", &c.Namespace),
-		text("ingressNamespace", &j.IngressNamespace),
-		text("redisImage", &j.Redis.Image),
-		count("redisReplicas", &j.Redis.Replicas),
-		boolean("redisQuorum", &j.Redis.Quorum),
-		text("redisMaxMemory", &j.Redis.MaxMemory),
-		text("redisStorageSize", &j.Redis.StorageSize),
-		text("redisStorageClass", &j.Redis.StorageClass),
-		text("apiImage", &j.API.Image),
-		count("apiReplicas", &j.API.Replicas),
-		text("apiLogLevel", &j.API.LogLevel),
-		text("frontendImage", &j.Frontend.Image),
-		count("frontendReplicas", &j.Frontend.Replicas),
-		count("redisPasswordVersion", &j.Redis.PasswordVersion),
-		text("pageTitle", &j.Frontend.Title),
-		count("pageSize", &j.Frontend.PageSize),
-		boolean("readOnly", &j.ReadOnly),
-		count("rolloutTimeout", &j.RolloutTimeout),
-		count("configVersions", &j.Versions),
-		text("exposureHost", &j.Exposure.Host),
-		text("exposureClass", &j.Exposure.Class),
-		integer("exposurePort", &j.Exposure.Port),
-		text("exposureTlsSecret", &j.Exposure.TLSSecret),
-		text("exposureKind", &j.Exposure.Kind),
-		text("exposureTlsIssuer", &j.Exposure.TLSIssuer),
-		integer("exposureTlsSelfSigned", &j.Exposure.TLSSelfSigned),
-	}
-	keys = append(keys, c.Cluster.keys()...)
-	keys = append(keys, c.Ingress.keys()...)
-	keys = append(keys, resources("redis", &j.Redis.Resources)...)
-	keys = append(keys, resources("api", &j.API.Resources)...)
-	return append(keys, resources("frontend", &j.Frontend.Resources)...)
-}
+// keysOf returns the keys that a stack may set.
+func keysOf() []field { return fieldsOf(reflect.TypeFor[Config]()) }
 
-// resources binds the four keys of one part's resources.
-func resources(part string, r *kube.Resources) []key {
-	return []key{
-		text(part+"Cpu", &r.CPU),
-		text(part+"CpuLimit", &r.CPULimit),
-		text(part+"Memory", &r.Memory),
-		text(part+"MemoryLimit", &r.MemoryLimit),
-	}
-}
-
-// text binds a key whose value is taken as it is; the components check it.
-func text(name string, field *string) key {
-	return scalar(name, func(text string) error {
-		*field = text
-		return nil
-	})
-}
-
-// scalar binds a key to what reads its value; the error is the rule that the value breaks and the fix.
-func scalar(name string, set func(text string) error) key {
-	return key{name, func(text string) (f kube.Faults) {
-		f.Check("", text, set(text))
-		return f
-	}}
-}
-
-// integer binds a key whose value is a whole number.
-func integer(name string, field *int) key {
-	return scalar(name, func(text string) error { return setInteger(text, field) })
-}
-
-func setInteger(text string, field *int) error {
-	number, err := strconv.Atoi(text)
-	if err != nil {
-		return errors.New("not a whole number; write digits without quotes, such as 3")
-	}
-	*field = number
-	return nil
-}
-
-// count binds a key whose value is a whole number above zero. A component takes zero as its default, so a zero that
-// somebody wrote is refused here.
-func count(name string, field *int) key {
-	return scalar(name, func(text string) error {
-		if err := setInteger(text, field); err != nil {
-			return err
-		}
-		if *field < 1 {
-			return errors.New("it must be 1 or more; write for example 3, or leave the key out for the default")
-		}
-		return nil
-	})
-}
-
-// boolean binds a key whose value is true or false.
-func boolean(name string, field *bool) key {
-	return scalar(name, func(text string) error {
-		switch text {
-		case "true", "false":
-			*field = text == "true"
-			return nil
-		}
-		return errors.New("not a boolean; write true or false without quotes")
-	})
-}
-
-// Load reads the configuration of the stack that runs. The error holds every fault at once, each with its key, value,
-// rule and fix.
+// Load reads the configuration of the running stack. The error holds all faults, each with its place, value, rule and fix.
 func Load(ctx *pulumi.Context) (Config, error) {
-	values := map[string]string{}
-	// Pulumi hands a program the keys it asks for and no list of them, so unknown keys are found in the stack's file.
-	// A program that runs inline in another one has no folder; that one calls Check. Others have one: see FindRoot.
+	s := newSource(ctx.Project(), ctx.Stack())
+	// Pulumi gives a program only the keys that it asks for, so unknown keys are found in the stack's file. A program that
+	// runs inline in another one has no folder; the outer one calls Check. Others have one: see FindRoot.
 	if root := ctx.RootDirectory(); root != "" {
 		var err error
-		if _, values, err = readStackFile(root, ctx.Stack()); err != nil {
+		if s, err = readFiles(root, ctx.Stack()); err != nil {
 			return Config{}, err
 		}
 	}
-	var c Config
-	for _, key := range c.keys() {
-		if value, set := ctx.GetConfig(ctx.Project() + ":" + key.name); set {
-			values[key.name] = value
+	s.secrets = map[string]string{}
+	for _, key := range keysOf() {
+		path := s.path(key.name)
+		if text, set := ctx.GetConfig(path); set {
+			if ctx.IsConfigSecret(path) {
+				s.decrypted(path, text)
+			}
+			s.engineValue(key, text, ctx.IsConfigSecret(path))
 		}
 	}
-	return parse(ctx.Project(), values)
+	return s.config()
 }
 
 // FindRoot is an option of pulumi.Run. An older Pulumi does not say where the project is, but starts its program there: the
-// working directory becomes the root folder when it holds this project.
+// working directory becomes the root folder if it holds this project.
 func FindRoot(info *pulumi.RunInfo) {
 	if info.RootDirectory != "" {
 		return
@@ -179,111 +124,135 @@ func FindRoot(info *pulumi.RunInfo) {
 	}
 }
 
-// Check reads the configuration of a stack from Pulumi.yaml and Pulumi.<stack>.yaml in dir, without an engine, and
-// reports what Load would. It lets a program refuse a stack before anything starts.
+// Check reads the configuration of a stack from Pulumi.yaml and Pulumi.<stack>.yaml in dir, without an engine, and reports the
+// faults that Load would. A program can thus refuse a stack before anything starts.
 func Check(dir, stack string) error {
 	_, err := Read(dir, stack)
 	return err
 }
 
-// Read returns what Check checks, for a program that goes by what a stack decides.
+// Read returns the configuration that Check checks, for a program that depends on it.
 func Read(dir, stack string) (Config, error) {
-	project, values, err := readStackFile(dir, stack)
+	s, err := readFiles(dir, stack)
 	if err != nil {
 		return Config{}, err
 	}
-	return parse(project, values)
+	return s.config()
 }
 
-// readStackFile returns the project's name and its own keys as the engine would hand them over: those in the file of a
-// stack, and the defaults of Pulumi.yaml. The value of a secret stays hidden.
-func readStackFile(dir, stack string) (name string, values map[string]string, err error) {
-	project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml"))
-	if err != nil {
-		return "", nil, err
+// engineValue takes a key's value from the engine, unless the file has the same value, with its lines. It does not take
+// encrypted values of the file decrypted, so that no message can show them.
+func (s *source) engineValue(key field, text string, secret bool) {
+	path := s.path(key.name)
+	if has, set := s.texts[key.name]; set && (has == text || s.hidden[key.name]) {
+		return
 	}
-	name = string(project.Name)
-	path := filepath.Join(dir, project.StackConfigDir, "Pulumi."+stack+".yaml")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return "", nil, fmt.Errorf("stack %q has no configuration: %s is missing; write it, or choose a stack that has one", stack, filepath.Base(path))
-	}
-	sink := diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
-	file, err := workspace.LoadProjectStack(sink, project, path)
-	if err != nil {
-		return "", nil, err
-	}
-	values = map[string]string{}
-	for key, declaration := range project.Config {
-		if values[key], err = configText(declaration.Default); err != nil {
-			return "", nil, fmt.Errorf("default of %s: %w", key, err)
+	s.engines[path] = true
+	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if secret {
+		node = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "secure"}, node}}
+	} else if !isScalar(key.Type) {
+		var document yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &document); err == nil && len(document.Content) == 1 { // JSON is YAML
+			node = document.Content[0]
 		}
 	}
-	for k, v := range file.Config {
-		if k.Namespace() != name {
-			continue // another provider's or program's
-		}
-		if values[k.Name()], err = v.Value(config.NewBlindingDecrypter()); err != nil {
-			return "", nil, fmt.Errorf("%s: %w", k, err)
-		}
-	}
-	return name, values, nil
+	s.values[key.name] = node
 }
 
-// configText is a default as the engine hands it to a program: scalars as they are, everything else as JSON.
-func configText(value any) (string, error) {
-	switch value.(type) {
-	case nil:
-		return "", nil
-	case map[string]any, []any:
-		text, err := json.Marshal(value)
-		return string(text), err
+// decrypted keeps the texts of a key that has something encrypted in it.
+func (s *source) decrypted(path, text string) {
+	var document any
+	if json.Unmarshal([]byte(text), &document) != nil {
+		return // no object or list, and no key that is a text is a secret
 	}
-	return fmt.Sprint(value), nil
-}
-
-// parse sets the configuration from the texts of its values, and reports every fault: unknown keys, wrong types, and
-// what the components refuse.
-func parse(project string, values map[string]string) (Config, error) {
-	var c Config
-	var faults kube.Faults
-	known, refused := map[string]bool{}, map[string]bool{}
-	for _, key := range c.keys() {
-		known[key.name] = true
-		// An empty text is the same as no value: the component's default.
-		if value := values[key.name]; value != "" {
-			for _, fault := range key.set(value) {
-				fault.Field = key.name + fault.Field
-				faults = append(faults, fault)
-				refused[key.name] = true
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case string:
+			s.secrets[path] = v
+		case map[string]any:
+			for key, inner := range v {
+				walk(child(path, key), inner)
+			}
+		case []any:
+			for i, inner := range v {
+				walk(fmt.Sprintf("%s[%d]", path, i), inner)
 			}
 		}
 	}
+	walk(path, document)
+}
 
-	unknown := []string{}
-	for name := range values {
-		if !known[name] {
-			unknown = append(unknown, name)
-		}
-	}
-	slices.Sort(unknown)
-	for _, name := range unknown {
-		faults.Refuse(name, values[name], "unknown key; remove it, or write the one that is meant: Pulumi.yaml lists them all")
-	}
+func isScalar(t reflect.Type) bool {
+	return t.Kind() == reflect.String || t.Kind() == reflect.Int || t.Kind() == reflect.Bool
+}
 
-	if c.Namespace == "" {
-		c.Namespace = defaultNamespace
-	}
-	faults.Check("namespace", c.Namespace, kube.CheckName(c.Namespace))
-	c.Ingress.complete(&c.Journal)
-	faults = append(faults, c.Cluster.complete(c)...)
-	for _, fault := range slices.Concat(c.Journal.Check(), c.Cluster.check(c), c.Ingress.check(c)) {
-		key, _, _ := strings.Cut(strings.ReplaceAll(fault.Field, "[", "."), ".")
-		if !refused[key] { // a value of the wrong type is reported as that alone
-			faults = append(faults, fault)
+// config decodes the values and checks the whole. It reports every fault of the file, of single values and of the components.
+func (s *source) config() (Config, error) {
+	c := Config{source: s}
+	for _, key := range keysOf() {
+		node := s.values[key.name]
+		if node == nil {
+			text, has := key.Tag.Lookup("default")
+			if !has {
+				continue
+			}
+			node = &yaml.Node{Kind: yaml.ScalarNode, Value: text}
 		}
+		// `pulumi config set` writes the value of a key in quotes. Inside of an object, with --path, it does not.
+		if isScalar(key.Type) && node.ShortTag() == "!!str" && key.Type.Kind() != reflect.String {
+			node = &yaml.Node{Kind: yaml.ScalarNode, Value: node.Value, Line: node.Line}
+		}
+		s.value(s.path(key.name), node, reflect.ValueOf(&c).Elem().FieldByIndex(key.Index), key.Tag)
 	}
+	rules.SetDefaults(&c.Cluster)
+	c.completeIngress()
+	faults := append(c.completeTenant(), c.check()...)
+	all := slices.Clone(s.faults)
 	for _, fault := range faults {
-		fault.Field = project + ":" + fault.Field
+		if path := s.path(fault.Path); !s.hides(path) {
+			all = append(all, &rules.Fault{Path: path, Value: fault.Value, Rule: fault.Rule})
+		}
 	}
-	return c, faults.Err()
+	if len(all) == 0 {
+		return c, heading(s.stack, s.unloaded)
+	}
+	return c, s.err(all)
+}
+
+// refuse returns the faults of a configuration that has been read as one error, as Load does.
+func (c *Config) refuse(faults rules.Faults) error {
+	of := make(rules.Faults, len(faults))
+	for i, fault := range faults {
+		of[i] = &rules.Fault{Path: c.source.path(fault.Path), Value: fault.Value, Rule: fault.Rule}
+	}
+	return c.source.err(of)
+}
+
+// check returns every rule that the completed configuration breaks.
+func (c *Config) check() rules.Faults {
+	f := slices.Concat(c.Journal.Check(), c.checkTenants(), c.checkClaims(), c.checkImages(), c.checkKubeconfig(), c.checkIngress(), c.checkMetrics())
+	// The settings that all namespaces share are checked once, where they are declared.
+	f = slices.DeleteFunc(f, func(fault *rules.Fault) bool {
+		name := fault.Path[strings.LastIndex(fault.Path, ".")+1:]
+		return strings.HasPrefix(name, "dns[") || strings.HasPrefix(name, "addresses[") || name == "ingressNamespace" || name == "domain" ||
+			strings.Contains(fault.Path, "pullSecret.")
+	})
+	return append(f, c.Cluster.check().In("cluster")...)
+}
+
+// check returns every rule that the fields of the cluster itself break.
+func (c *Cluster) check() rules.Faults {
+	f := append(c.DNS.Check(), c.Addresses.Check()...)
+	f.Check("domain", c.Domain, rules.CheckHost(c.Domain))
+	if c.IngressNamespace != "" {
+		f.Check("ingressNamespace", c.IngressNamespace, rules.CheckName(c.IngressNamespace))
+	}
+	f = append(f, c.ImagePolicy.Check().In("imagePolicy")...)
+	if c.PullSecret != nil {
+		f = append(f, c.PullSecret.Check().In("pullSecret")...)
+	}
+	admission := &c.AdmissionPoliciesArgs
+	return append(f, admission.Check()...)
 }

@@ -1,45 +1,57 @@
-// Package stacks decides what runs in a stack and how big: it reads the configuration and puts components together.
-// It declares no object itself and knows no environment by name; two stacks differ in their configuration alone.
+// Package stacks decides what runs in a stack and with which sizes: it reads the configuration and combines components. It
+// declares no object itself and knows no environment by name; stacks differ only in their configuration.
 package stacks
 
 import (
-	"fmt"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/journal"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"example.com/journal/components/kube"
 )
 
-// JournalName is the journal's name in the program, and the beginning of those of its parts.
+// JournalName is the journal's name in the program. The names of its parts begin with it.
 const JournalName = "journal"
 
-// defaultNamespace is where the journal runs unless the configuration says otherwise.
-const defaultNamespace = "journal"
-
-// Deploy is the Pulumi program: it declares everything that the stack's configuration asks for and exports where to
-// find it. Nothing is declared when the configuration has a fault.
+// Deploy is the Pulumi program: it declares everything that the stack's configuration asks for and exports the addresses. It
+// declares nothing if the configuration has a fault.
 //
-// Its outputs are url, namespace, redisWriteAddress, redisReadAddress, secretNames and history, and kubeconfigs where users sign
-// in with an identity provider.
+// Its outputs are url, namespace, redisWriteAddress, redisReadAddress and secretNames, and kubeconfigs if users sign in with
+// an identity provider. Outputs that end in -history are for the next update.
 func Deploy(ctx *pulumi.Context) error {
 	config, err := Load(ctx)
 	if err != nil {
-		return fmt.Errorf("the configuration of stack %q is refused, nothing was changed:\n%w", ctx.Stack(), err)
-	}
-	if err := ownFields(ctx); err != nil {
 		return err
 	}
-	if err := config.Ingress.deploy(ctx); err != nil {
-		return err
-	}
-	tenant, err := config.Cluster.deploy(ctx, config)
+	faults, err := config.checkUpdate(ctx)
 	if err != nil {
 		return err
 	}
-	config.Journal.Namespace = tenant.Name
-	if config.Journal.History, err = lastHistory(ctx); err != nil {
+	if err := config.refuse(faults); err != nil {
 		return err
 	}
-	app, err := journal.New(ctx, JournalName, &config.Journal)
+	manager := FieldManager(ctx.Project(), ctx.Stack())
+	own := kube.FieldManager(manager)
+	protection, err := protect(ctx)
+	if err != nil {
+		return err
+	}
+	tenants, platform, err := config.deployTenants(ctx, own)
+	if err != nil {
+		return err
+	}
+	if err := config.deployMetrics(ctx, platform, own); err != nil {
+		return err
+	}
+	needs := []pulumi.Resource{platform}
+	for _, tenant := range tenants {
+		needs = append(needs, tenant)
+	}
+	if err := config.deployIngress(ctx, needs, own, kube.ChartFieldManager(manager)); err != nil {
+		return err
+	}
+	tenant := tenants[0]
+	config.Journal.Namespace, config.Journal.PriorityClass = tenant.Name, platform.JournalPriorityClass
+	app, err := journal.New(ctx, JournalName, &config.Journal, own)
 	if err != nil {
 		return err
 	}
@@ -48,7 +60,9 @@ func Deploy(ctx *pulumi.Context) error {
 	ctx.Export("namespace", tenant.Name)
 	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
 	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
-	exportHistory(ctx, app.History())
+	if err := kube.KeepOutput(ctx, recordOutput, config.record(), app.Workloads...); err != nil {
+		return err
+	}
 	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
-	return nil
+	return protection.declare(ctx, len(config.protected()) > 0)
 }

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/journal/internal/graph"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/internal/graph"
 )
 
 // update rewrites the golden files: go test ./stacks -update
@@ -68,7 +70,7 @@ func TestEveryObjectIsFoundAgainWithoutTheState(t *testing.T) {
 			key := fmt.Sprint(r.Type, r.Field("metadata.namespace"), name)
 			assert.False(t, taken[key], "%s is declared twice", key)
 			taken[key] = true
-			assert.Equal(t, FieldManager("journal", stack), r.Field(`metadata.annotations["`+fieldManagerAnnotation+`"]`), "%s %s", r.Type, r.Name)
+			assert.Equal(t, FieldManager("journal", stack), r.Field(`metadata.annotations["`+kube.FieldManagerAnnotation+`"]`), "%s %s", r.Type, r.Name)
 		}
 	}
 }

@@ -1,44 +1,74 @@
 package stacks
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 
-	"example.com/journal/components/journal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
 )
 
-// historyOutput is the output that one update leaves for the next: the versions of configurations and passwords, as JSON.
-const historyOutput = "history"
+// recordOutput is the stack output that one update keeps for the next.
+const recordOutput = "stack-history"
 
-// lastHistory reads what the stack's last update has left, through a reference of the stack to itself. A first update finds
-// nothing, and neither does one after a state of another shape: then the versions that are declared now are all there are.
-// An update that fails before the API has rolled out leaves the outputs as they were.
-func lastHistory(ctx *pulumi.Context) (journal.History, error) {
-	var history journal.History
-	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
-	stack, err := pulumi.NewStackReference(ctx, name, nil)
-	if err != nil {
-		return history, fmt.Errorf("the stack's own last outputs: %w", err)
-	}
-	output, err := stack.GetOutputDetails(historyOutput)
-	if err != nil {
-		return history, fmt.Errorf("the stack's own last outputs: %w", err)
-	}
-	text, _ := output.SecretValue.(string)
-	if json.Unmarshal([]byte(text), &history) != nil {
-		return journal.History{}, nil
-	}
-	return history, nil
+// record is what one update keeps for the next.
+type record struct {
+	// Protected are the namespaces that the engine refuses to delete.
+	Protected []string `json:"protected,omitempty"`
+	// Demand is what the journal's parts take of their quota.
+	Demand []kube.Demand `json:"demand,omitempty"`
 }
 
-// exportHistory leaves the versions for the next update. It is marked as a secret, though it holds none: the contents of all
-// configurations are nothing that a person wants to see among the outputs.
-func exportHistory(ctx *pulumi.Context, history pulumix.Output[journal.History]) {
-	text := pulumix.ApplyErr(history, func(history journal.History) (string, error) {
-		text, err := json.Marshal(history)
-		return string(text), err
-	})
-	ctx.Export(historyOutput, pulumi.ToSecret(pulumix.Cast[pulumi.StringOutput](text)))
+// record returns what this update keeps.
+func (c *Config) record() record {
+	return record{Protected: c.protected(), Demand: c.Journal.Demand()}
+}
+
+// checkUpdate returns every rule that the stack breaks as the update after the last one, before anything is declared.
+func (c *Config) checkUpdate(ctx *pulumi.Context) (rules.Faults, error) {
+	last, err := kube.LastOutput[record](ctx, recordOutput)
+	if err != nil {
+		return nil, err
+	}
+	faults, err := c.Journal.CheckUpdate(ctx, JournalName)
+	return append(faults, c.checkAfter(last)...), err
+}
+
+// checkAfter returns every rule that the stack breaks as the next update after another.
+func (c *Config) checkAfter(last record) (f rules.Faults) {
+	var names []string
+	for _, tenant := range c.tenants() {
+		names = append(names, tenant.Name)
+	}
+	for _, name := range last.Protected {
+		if !slices.Contains(names, name) {
+			f.Refuse("tenants", name, "it is protected, and without it here its namespace would be deleted with all that it holds; "+
+				"put it back, with unprotected: true if all of it may go, and take it out in the update after that one")
+		}
+	}
+	// An update needs quota for a new pod beside the old ones, which keep their resources. Without it, no pod of either kind
+	// would ever end.
+	var parts []kube.Demand
+	for _, part := range c.Journal.Demand() {
+		for _, before := range last.Demand {
+			if before.Part == part.Part {
+				part.Resources = part.Resources.Larger(before.Resources)
+			}
+		}
+		parts = append(parts, part)
+	}
+	for _, fault := range c.Tenant.Size().Fits("while pods of the last update run, the journal's", parts).In("tenant.overrides") {
+		switch fault.Path {
+		case "tenant.overrides.cpu", "tenant.overrides.burst", "tenant.overrides.memory":
+			written := fmt.Sprint(fault.Value)
+			if text, quoted := fault.Value.(string); quoted {
+				written = strconv.Quote(text)
+			}
+			f.Refuse(fault.Path, fault.Value, "%w; a later update may write %s", fault.Rule, written)
+		}
+	}
+	return f
 }

@@ -2,78 +2,73 @@ package stacks
 
 import (
 	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/ingress"
 	"example.com/journal/components/journal"
-	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
 	"example.com/journal/components/tenancy"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Ingress is what a stack decides about an Ingress controller of its own. Each field is one key of Pulumi.yaml.
-type Ingress struct {
-	// Enabled says whether the stack installs one.
-	Enabled bool
-	// Controller are its parameters.
-	Controller ingress.ControllerArgs
-}
-
-// ingressPart is what the keys of the Ingress controller begin with.
-const ingressPart = "ingressController"
-
-// keys are the keys that set the fields.
-func (i *Ingress) keys() []key {
-	a := &i.Controller
-	return []key{
-		boolean(ingressPart, &i.Enabled),
-		text(ingressPart+"Namespace", &a.Namespace),
-		text(ingressPart+"Chart", &a.Chart),
-		text(ingressPart+"Version", &a.Version),
-		boolean(ingressPart+"SkipCRDs", &a.SkipCRDs),
-		text(ingressPart+"Class", &a.Class),
-		count(ingressPart+"Replicas", &a.Replicas),
-		text(ingressPart+"ServiceType", &a.ServiceType),
-	}
-}
-
-// complete fits the controller and the journal to each other: the controller serves what exposes the journal, and pods let
-// its namespace in.
-func (i *Ingress) complete(j *journal.Args) {
-	if !i.Enabled {
+// completeIngress adjusts the controller and the rest of the stack to each other: the controller serves the kind that exposes
+// the journal, in the stack's namespaces, and pods accept connections from its namespace. With claims it serves every
+// namespace, since claimed ones come and go and Traefik reads its list only when it starts.
+func (c *Config) completeIngress() {
+	j := &c.Journal
+	j.DNS, j.IngressNamespace = c.Cluster.DNS, c.Cluster.IngressNamespace
+	a := c.IngressController
+	if a == nil {
 		return
 	}
-	a := &i.Controller
-	a.Namespace = cmp.Or(a.Namespace, ingress.DefaultNamespace)
+	a.MiddlewareNamespace = c.Namespace
+	if c.Claims == nil {
+		a.Namespaces = []string{c.Namespace}
+		for _, tenant := range c.Tenants {
+			a.Namespaces = append(a.Namespaces, tenant.Name)
+		}
+	}
+	a.Namespace = cmp.Or(a.Namespace, ingress.Defaults().Namespace)
 	a.Class = cmp.Or(a.Class, j.Exposure.Class)
 	a.Gateway = j.Exposure.Kind == journal.KindGateway
+	a.PriorityClass = tenancy.PlatformPriorityClass
 	j.IngressNamespace = cmp.Or(j.IngressNamespace, a.Namespace)
 }
 
-// check returns every rule that the completed controller breaks within the whole configuration.
-func (i *Ingress) check(whole Config) (f kube.Faults) {
-	if !i.Enabled {
+// checkIngress returns every rule that the completed controller breaks within the whole configuration.
+func (c *Config) checkIngress() rules.Faults {
+	a := c.IngressController
+	if a == nil {
 		return nil
 	}
-	for _, fault := range i.Controller.Check() {
-		f = append(f, fault.Within(ingressPart))
-	}
-	namespace := i.Controller.Namespace
-	taken := namespace == tenancy.PlatformNamespace
-	for _, tenant := range whole.Cluster.all() {
-		taken = taken || tenant.Name == namespace
+	f := slices.DeleteFunc(a.Check(), func(fault *rules.Fault) bool { // reported as namespace and tenants
+		return fault.Path == "middlewareNamespace" || strings.HasPrefix(fault.Path, "namespaces[")
+	})
+	taken := a.Namespace == tenancy.PlatformNamespace
+	for _, tenant := range c.tenants() {
+		// A tenant itself refuses the name of the namespace from which pods accept the controller's connections.
+		taken = taken || tenant.Name == a.Namespace && a.Namespace != c.Journal.IngressNamespace
 	}
 	if taken {
-		f.Refuse(ingressPart+"Namespace", namespace, "another namespace of the stack has this name; write another one, such as %s", ingress.DefaultNamespace)
+		example := ingress.Defaults().Namespace
+		if a.Namespace == example {
+			example = "ingress"
+		}
+		f.Refuse("namespace", a.Namespace, "another namespace of the stack has this name; write another one, such as %s", example)
 	}
-	return f
+	return f.In("ingressController")
 }
 
-// deploy declares the controller, where there is to be one.
-func (i *Ingress) deploy(ctx *pulumi.Context) error {
-	if !i.Enabled {
+// deployIngress declares the controller, if there is one, after what it needs: the namespaces that it serves, and its priority
+// class.
+func (c *Config) deployIngress(ctx *pulumi.Context, needs []pulumi.Resource, opts ...pulumi.ResourceOption) error {
+	if c.IngressController == nil {
 		return nil
 	}
-	own := ownChartObjects(FieldManager(ctx.Project(), ctx.Stack()))
-	_, err := ingress.NewController(ctx, "ingress-controller", &i.Controller, pulumi.Transforms([]pulumi.ResourceTransform{own}))
+	args := *c.IngressController
+	args.Needs = append(args.Needs, needs...)
+	_, err := ingress.NewController(ctx, "ingress-controller", &args, opts...)
 	return err
 }

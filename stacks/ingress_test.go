@@ -1,12 +1,13 @@
 package stacks
 
 import (
+	"strings"
 	"testing"
 
-	"example.com/journal/internal/graph"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+
+	"example.com/journal/internal/graph"
+	"example.com/journal/internal/graphtest"
 )
 
 const (
@@ -15,22 +16,19 @@ const (
 	policyToken     = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 )
 
-// enabled is the least that a stack with an Ingress controller configures.
-const enabled = images + "  journal:ingressController: true\n"
+// enabled is a stack with an Ingress controller.
+const enabled = "ingressController: {}"
 
-// controllerChart is the chart of a stack with these lines, and the graph that it is in.
-func controllerChart(t *testing.T, lines string) (*graph.Graph, graph.Resource) {
+// controllerChart is the chart of a stack with these changes, and the graph that it is in.
+func controllerChart(t *testing.T, changes ...string) (*graph.Graph, graph.Resource) {
 	t.Helper()
-	g, err := graph.Run(Deploy, graph.Root(project(t, lines), "test"))
-	require.NoError(t, err)
-	chart, err := g.Find(chartToken, "ingress-controller")
-	require.NoError(t, err)
+	g := deployed(t, changes...)
+	chart := graphtest.Find(t, g, chartToken, "ingress-controller")
 	return g, chart
 }
 
 func TestWithoutTheKeyThereIsNoIngressController(t *testing.T) {
-	g, err := graph.Run(Deploy, graph.Root(project(t, images+"  journal:ingressControllerReplicas: 3\n"), "test"))
-	require.NoError(t, err)
+	g := deployed(t)
 	assert.Empty(t, g.OfType(chartToken))
 	assert.Empty(t, g.OfType(controllerToken))
 	assert.Empty(t, ingressNamespaces(g), "every namespace may connect")
@@ -56,27 +54,48 @@ func ingressNamespaces(g *graph.Graph) map[string]bool {
 }
 
 func TestTheIngressControllerServesWhatExposesTheJournal(t *testing.T) {
-	g, chart := controllerChart(t, enabled+"  journal:exposureClass: edge\n  journal:tenants: [{name: team-a, owner: user:alice, contact: a}]\n")
+	g, chart := controllerChart(t, enabled, "exposure: {class: edge}", "tenants: [{name: team-a, owner: user:alice, contact: a}]")
 	assert.Equal(t, "edge", chart.Field("values.ingressClass.name"))
+	assert.Equal(t, "journal-platform", chart.Field("values.priorityClassName"), "no tenant's pod takes its place")
 	assert.Equal(t, false, chart.Field("values.providers.kubernetesGateway.enabled"))
 	assert.Equal(t, map[string]bool{"traefik": true}, ingressNamespaces(g), "pods let the controller in, and no other namespace")
 
-	_, chart = controllerChart(t, enabled+"  journal:exposureKind: gateway\n  journal:ingressControllerClass: edge\n")
+	_, chart = controllerChart(t, enabled, "exposure: {kind: gateway}", "ingressController: {class: edge}")
 	assert.Equal(t, "edge", chart.Field("values.gatewayClass.name"))
 	assert.Equal(t, true, chart.Field("values.providers.kubernetesGateway.enabled"))
 
-	g, _ = controllerChart(t, enabled+"  journal:ingressNamespace: other\n")
+	g, _ = controllerChart(t, enabled, "cluster: {ingressNamespace: other}")
 	assert.Equal(t, map[string]bool{"other": true}, ingressNamespaces(g))
 }
 
+func TestTheIngressControllerReadsOnlyTheStacksNamespacesUnlessSomeAreClaimed(t *testing.T) {
+	const (
+		binding = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
+		tenant  = "tenants: [{name: team-a, owner: user:alice, contact: a}]"
+	)
+	g, chart := controllerChart(t, enabled, tenant)
+	assert.Equal(t, []any{"journal", "team-a", "traefik"}, chart.Field("values.providers.kubernetesIngress.namespaces"))
+	assert.Contains(t, chart.Field("values.additionalArguments"), "--providers.kubernetesingress.crossprovidernamespaces=journal")
+	assert.Equal(t, false, chart.Field("values.rbac.enabled"))
+	rights := graphtest.Find(t, g, binding, "ingress-controller-team-a")
+	made := graphtest.Find(t, g, "kubernetes:core/v1:Namespace", "team-a")
+	assert.Contains(t, strings.Join(rights.DependsOn, " "), "::"+made.Name, "the rights wait for the tenant")
+
+	g, chart = controllerChart(t, enabled, tenant, claimed+"}")
+	assert.Nil(t, chart.Field("values.providers.kubernetesIngress.namespaces"), "claimed namespaces are served as well")
+	assert.Equal(t, true, chart.Field("values.rbac.enabled"))
+	_, err := g.Find(binding, "ingress-controller-team-a")
+	assert.Error(t, err)
+}
+
 func TestTheIngressControllerIsWhatItsKeysSay(t *testing.T) {
-	_, chart := controllerChart(t, enabled+`
-  journal:ingressControllerNamespace: edge
-  journal:ingressControllerChart: oci://registry.example.com/charts/traefik
-  journal:ingressControllerVersion: 39.0.8
-  journal:ingressControllerSkipCRDs: true
-  journal:ingressControllerReplicas: 3
-  journal:ingressControllerServiceType: NodePort
+	_, chart := controllerChart(t, `ingressController:
+  namespace: edge
+  chart: oci://registry.example.com/charts/traefik
+  version: 39.0.8
+  skipCRDs: true
+  replicas: 3
+  serviceType: NodePort
 `)
 	for field, want := range map[string]any{
 		"namespace": "edge", "chart": "oci://registry.example.com/charts/traefik", "version": "39.0.8", "skipCrds": true,
@@ -86,42 +105,8 @@ func TestTheIngressControllerIsWhatItsKeysSay(t *testing.T) {
 	}
 }
 
-func TestTheIngressControllersDefaultsInPulumiYamlAreThoseOfTheComponent(t *testing.T) {
-	_, fromFile := controllerChart(t, enabled)
-	g, err := graph.Run(Deploy, graph.Config(map[string]string{
-		"journal:apiImage":          "registry.example.com/journal-api:v0.1.0-0a1b2c3",
-		"journal:frontendImage":     "registry.example.com/journal-web:v0.1.0-0a1b2c3",
-		"journal:redisImage":        "docker.io/library/redis:7.4.2",
-		"journal:tenant":            `{"owner":"group:platform","contact":"platform@example.com"}`,
-		"journal:ingressController": "true",
-	}))
-	require.NoError(t, err)
-	fromComponent, err := g.Find(chartToken, "ingress-controller")
-	require.NoError(t, err)
-	assert.Equal(t, fromComponent.Inputs, fromFile.Inputs)
-}
-
 func TestTheObjectsOfTheChartBelongToTheStacksFieldManager(t *testing.T) {
-	g, err := graph.Run((&Ingress{Enabled: true}).deploy)
-	require.NoError(t, err)
-	component, err := g.Find(controllerToken, "ingress-controller")
-	require.NoError(t, err)
+	g := deployed(t, "ingressController: {}")
+	component := graphtest.Find(t, g, controllerToken, "ingress-controller")
 	assert.Equal(t, 1, component.Transforms, "the engine calls it for all that the component contains")
-
-	own := ownChartObjects("pulumi-journal-test")
-	object := pulumi.Map{"kind": pulumi.String("Service"), "metadata": pulumi.Map{
-		"name": pulumi.String("traefik"), "annotations": pulumi.Map{"a": pulumi.String("b")},
-	}}
-	owned := own(t.Context(), &pulumi.ResourceTransformArgs{
-		Custom: true, Type: "kubernetes:core/v1:Service", Props: object, Opts: pulumi.ResourceOptions{RetainOnDelete: true},
-	})
-	require.NotNil(t, owned)
-	assert.Equal(t, pulumi.Map{"kind": pulumi.String("Service"), "metadata": pulumi.Map{
-		"name": pulumi.String("traefik"), "annotations": pulumi.Map{"a": pulumi.String("b"), fieldManagerAnnotation: pulumi.String("pulumi-journal-test")},
-	}}, owned.Props)
-	assert.True(t, owned.Opts.RetainOnDelete, "what others have decided stays")
-	assert.Len(t, object["metadata"].(pulumi.Map)["annotations"], 1, "what the caller has is not changed")
-
-	assert.Nil(t, own(t.Context(), &pulumi.ResourceTransformArgs{Type: chartToken}), "a chart is no object")
-	assert.Nil(t, own(t.Context(), &pulumi.ResourceTransformArgs{Custom: true, Type: "pulumi:providers:kubernetes"}))
 }

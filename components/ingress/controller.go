@@ -12,67 +12,73 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/journal/components/kube"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	helmv4 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/helm/v4"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-)
 
-// The defaults that others go by.
-const (
-	// DefaultNamespace is where the controller runs.
-	DefaultNamespace = "traefik"
-	// DefaultChart is Traefik's own chart, and DefaultVersion the version of it that comes with Traefik 3.6.15.
-	DefaultChart   = "oci://ghcr.io/traefik/helm/traefik"
-	DefaultVersion = "39.0.9"
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
 )
 
 const (
 	// release is the name that the chart gives to its objects.
 	release = "traefik"
-	// crdType is the type of the definitions that the chart brings.
+	// crdType is the type of the CustomResourceDefinitions in the chart.
 	crdType = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 )
 
-// serviceTypes are the ways in which a Service can be reached.
-var serviceTypes = []string{"LoadBalancer", "NodePort", "ClusterIP"}
+// traefikVersion is the tag of Traefik's image. Older ones let one tenant use the objects of another.
+const traefikVersion = "v3.6.25"
 
-// exactVersion is a semantic version and no range of them.
+// exactVersion matches a semantic version, not a range of versions.
 var exactVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$`)
 
 // ControllerArgs are the parameters of the Ingress controller.
 type ControllerArgs struct {
-	// Namespace is the namespace that is made for the controller. The default is DefaultNamespace.
-	Namespace string
-	// Chart is the chart's reference in an OCI registry, without a version. The default is DefaultChart; another one is a
-	// copy of the same chart. HTTP is asked for where the host is a loopback address, and HTTPS everywhere else; the Helm 3
-	// in Pulumi's plugin goes on by HTTP where a server answers HTTPS so.
-	Chart string
-	// Version is the chart's exact version, which says which Traefik runs. The default is DefaultVersion.
-	Version string
-	// Class is the name of the IngressClass that the controller serves and, with Gateway, of the GatewayClass. The default
-	// is traefik. It is not made the cluster's default class.
-	Class string
-	// Replicas is the number of pods, 2 or more. The default is 2.
-	Replicas int
-	// Resources are those of each pod. The default is 100m CPU and 128Mi of memory.
-	Resources kube.Resources
-	// ServiceType is how users come in: LoadBalancer, the default, NodePort or ClusterIP.
-	ServiceType string
-	// Gateway lets the controller serve the Gateway API as well. Its pods then listen on 80 and 443 themselves, since
-	// Traefik takes a Gateway's listener only where it has an entry point on the same port.
-	Gateway bool
-	// SkipCRDs leaves out the chart's definitions of Traefik's kinds and of the Gateway API, for a cluster that has them.
-	SkipCRDs bool
+	// Namespace is the namespace that is created for the controller.
+	Namespace string `json:"namespace" default:"traefik"`
+	// Chart is the reference, without a version, of Traefik's chart or a copy of it in an OCI registry. It is fetched over
+	// HTTP from a loopback address, and over HTTPS from everywhere else. The Helm 3 in Pulumi's plugin falls back to HTTP if
+	// the server answers HTTPS with HTTP.
+	Chart string `json:"chart" default:"oci://ghcr.io/traefik/helm/traefik"`
+	// Version is the chart's exact version. The default is the last one with the CRDs of the Gateway API. With the default
+	// runs the same Traefik as in the sandbox, instead of the chart's own 3.6.15. Any other version runs its own Traefik,
+	// which must be at least 3.6.17 to support the arguments used here.
+	Version string `json:"version" default:"39.0.9"`
+	// Class is the name of the IngressClass that the controller serves and, with Gateway, of the GatewayClass. It does not
+	// become the cluster's default class.
+	Class string `json:"class" default:"traefik"`
+	// Replicas is the number of pods. With less than 2 an update or a drained node is an outage.
+	Replicas int `json:"replicas" default:"2" minimum:"2"`
+	// Resources are those of each pod.
+	Resources kube.Resources `json:"-" default:"cpu=100m memory=128Mi"`
+	// ServiceType is the type of the Service through which users reach the controller.
+	ServiceType string `json:"serviceType" default:"LoadBalancer" enum:"LoadBalancer,NodePort,ClusterIP"`
+	// Gateway lets the controller serve the Gateway API as well. Its pods then listen on ports 80 and 443, since Traefik
+	// accepts a Gateway's listener only if it has an entry point on the same port.
+	Gateway bool `json:"-"`
+	// Namespaces are the namespaces whose Ingresses and Gateways are served, besides the controller's own. Traefik reads the
+	// Secrets of every namespace that it serves, since any of them may hold a certificate. By default it serves all
+	// namespaces, and so reads all their Secrets.
+	Namespaces []string `json:"-"`
+	// PriorityClass is the name of the PriorityClass of the pods. By default they have none.
+	PriorityClass string `json:"-"`
+	// Needs are what creates the Namespaces and the PriorityClass in the same program. The controller waits for it.
+	Needs []pulumi.Resource `json:"-"`
+	// MiddlewareNamespace is the only namespace whose Ingresses may name a Middleware or other TLS options, and whose objects
+	// of Traefik's own kinds are served. The default is the controller's own.
+	MiddlewareNamespace string `json:"-"`
+	// SkipCRDs leaves out the chart's CRDs of Traefik and of the Gateway API, for a cluster that already has them.
+	SkipCRDs bool `json:"skipCRDs"`
 }
 
 // Controller is Traefik, installed by its Helm chart into a namespace of its own.
 //
-// The chart is a Chart and no Release: Pulumi's plugin renders it, and every object of it is a resource of the engine, with
-// a name that is known beforehand, a difference in the preview and server-side apply. So an update whose state was lost
-// finds the objects again. A Release hands all of them to Helm, which keeps a state of its own in the cluster and refuses
-// what that state does not have. Hooks of a chart do not run; Traefik's has none.
+// The chart is declared as a Chart, not as a Release: Pulumi's plugin renders it, and each of its objects is a resource of the
+// engine with a known name, a diff in the preview and server-side apply. An update whose state was lost therefore finds the
+// objects again. A Release would leave them all to Helm, which keeps its own state in the cluster and refuses objects that are
+// not in it. A Chart does not run hooks; Traefik's chart has none.
 type Controller struct {
 	pulumi.ResourceState
 
@@ -80,63 +86,78 @@ type Controller struct {
 	Namespace pulumi.StringOutput `pulumi:"namespace"`
 }
 
+// Defaults returns the arguments of a controller with all defaults.
+func Defaults() ControllerArgs { return (*ControllerArgs)(nil).withDefaults() }
+
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.
 func (args *ControllerArgs) withDefaults() ControllerArgs {
 	var a ControllerArgs
 	if args != nil {
 		a = *args
 	}
-	a.Namespace = cmp.Or(a.Namespace, DefaultNamespace)
-	a.Chart = cmp.Or(a.Chart, DefaultChart)
-	a.Version = cmp.Or(a.Version, DefaultVersion)
-	a.Class = cmp.Or(a.Class, "traefik")
-	a.Replicas = cmp.Or(a.Replicas, 2)
-	a.Resources = a.Resources.WithDefaults(kube.Resources{CPU: "100m", Memory: "128Mi"})
-	a.ServiceType = cmp.Or(a.ServiceType, serviceTypes[0])
+	rules.SetDefaults(&a)
+	a.Resources = a.Resources.WithLimits()
+	a.MiddlewareNamespace = cmp.Or(a.MiddlewareNamespace, a.Namespace)
+	if len(a.Namespaces) > 0 { // Traefik's Service is in its own, and Middlewares in that of them
+		a.Namespaces = append(slices.Clone(a.Namespaces), a.Namespace, a.MiddlewareNamespace)
+		slices.Sort(a.Namespaces)
+		a.Namespaces = slices.Compact(a.Namespaces)
+	}
 	return a
 }
 
 // Check returns every rule that the arguments break, with their defaults in place, or nothing.
-func (args *ControllerArgs) Check() kube.Faults {
+func (args *ControllerArgs) Check() rules.Faults {
 	a := args.withDefaults()
-	var f kube.Faults
+	f := rules.CheckTags(a)
 	f.Check("namespace", a.Namespace, checkNamespace(a.Namespace))
 	_, err := parseChart(a.Chart)
 	f.Check("chart", a.Chart, err)
 	if !exactVersion.MatchString(a.Version) {
-		f.Refuse("version", a.Version, "no exact version, so that another chart could come with the next update; write for example %s", DefaultVersion)
+		f.Refuse("version", a.Version, "must be an exact version, or the next update could bring another chart: write for example %s", Defaults().Version)
 	}
-	f.Check("class", a.Class, kube.CheckObjectName(a.Class))
-	if a.Replicas < 2 {
-		f.Refuse("replicas", a.Replicas, "with less than 2 an update or a drained node is an outage; write 2 or more")
+	f.Check("class", a.Class, rules.CheckObjectName(a.Class))
+	if a.PriorityClass != "" {
+		f.Check("priorityClass", a.PriorityClass, rules.CheckObjectName(a.PriorityClass))
 	}
-	a.Resources.Check(&f)
-	if !slices.Contains(serviceTypes, a.ServiceType) {
-		f.Refuse("serviceType", a.ServiceType, "no type of Service that users can reach; write one of %s", strings.Join(serviceTypes, ", "))
+	for i, namespace := range args.namespaces() {
+		f.Check(fmt.Sprintf("namespaces[%d]", i), namespace, rules.CheckName(namespace))
 	}
+	if a.MiddlewareNamespace != a.Namespace {
+		f.Check("middlewareNamespace", a.MiddlewareNamespace, rules.CheckName(a.MiddlewareNamespace))
+	}
+	f = append(f, a.Resources.Check().In("resources")...)
 	return f
 }
 
-// checkNamespace refuses what is no name of a namespace, and the namespaces that Kubernetes itself makes.
-func checkNamespace(name string) error {
-	if name == "default" || strings.HasPrefix(name, "kube-") {
-		return errors.New("it belongs to Kubernetes, and this one is made for the controller; write another name, such as " + DefaultNamespace)
+// namespaces returns the namespaces that the caller names.
+func (args *ControllerArgs) namespaces() []string {
+	if args == nil {
+		return nil
 	}
-	return kube.CheckName(name)
+	return args.Namespaces
 }
 
-// parseChart refuses what is no reference of a chart in an OCI registry.
+// checkNamespace refuses what is not the name of a namespace, and the namespaces that Kubernetes itself creates.
+func checkNamespace(name string) error {
+	if name == "default" || strings.HasPrefix(name, "kube-") {
+		return errors.New("it belongs to Kubernetes, and this one is made for the controller; write another name, such as " + Defaults().Namespace)
+	}
+	return rules.CheckName(name)
+}
+
+// parseChart refuses what is not a reference of a chart in an OCI registry.
 func parseChart(chart string) (*url.URL, error) {
 	reference, err := url.Parse(chart)
 	if err != nil || reference.Scheme != "oci" || reference.Hostname() == "" || strings.Trim(reference.Path, "/") == "" ||
 		reference.User != nil || reference.RawQuery != "" || strings.ContainsAny(reference.Path, ":@") {
-		return nil, errors.New("no chart in an OCI registry; write it as oci://host/path, without version, such as " + DefaultChart)
+		return nil, errors.New("must be a chart in an OCI registry as oci://host/path without version, such as " + Defaults().Chart)
 	}
 	return reference, nil
 }
 
-// onLoopback says whether the chart comes from this machine, by an address that leads nowhere else. A name such as
-// localhost is what a resolver makes of it.
+// onLoopback says whether the chart's host is a loopback address. A name such as localhost does not count, since a resolver
+// may map it to any address.
 func onLoopback(chart string) bool {
 	reference, err := parseChart(chart)
 	if err != nil {
@@ -167,16 +188,19 @@ func NewController(ctx *pulumi.Context, name string, args *ControllerArgs, opts 
 
 // declare creates the children and sets the outputs.
 func (c *Controller) declare(ctx *pulumi.Context, name string, a ControllerArgs) error {
-	labels := kube.ManagedLabels()
+	labels := kube.ManagedLabels(partOf)
 	maps.Copy(labels, kube.PodSecurityLabels(kube.RestrictedPods))
 	namespace, err := corev1.NewNamespace(ctx, name, &corev1.NamespaceArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(a.Namespace), Labels: pulumi.ToStringMap(labels)},
-	}, pulumi.Parent(c))
+	}, pulumi.Parent(c), pulumi.DependsOn(a.Needs)) // the chart waits for its namespace
 	if err != nil {
 		return err
 	}
 	c.Namespace = namespace.Metadata.Name().Elem()
 
+	if err := c.declareRights(ctx, name, a); err != nil {
+		return err
+	}
 	values, err := newValues(a).inputs()
 	if err != nil {
 		return err
@@ -193,8 +217,8 @@ func (c *Controller) declare(ctx *pulumi.Context, name string, a ControllerArgs)
 	return err
 }
 
-// retainKinds keeps the definitions of the chart when it goes, as Helm does: with a definition the cluster deletes every
-// object of the kind, whoever made it.
+// retainKinds keeps the chart's CRDs when the chart is deleted, as Helm does: deleting a CRD deletes every object of the kind,
+// whoever created it.
 func retainKinds(_ context.Context, args *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 	if args.Type != crdType {
 		return nil

@@ -4,17 +4,20 @@ import (
 	"fmt"
 	"testing"
 
-	"example.com/journal/components/kube"
-	"example.com/journal/internal/graph"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/internal/graph"
+	"example.com/journal/internal/graphtest"
 )
 
 const (
 	chartToken     = "kubernetes:helm.sh/v4:Chart"
 	namespaceToken = "kubernetes:core/v1:Namespace"
+	rbacToken      = "kubernetes:rbac.authorization.k8s.io/v1:"
 )
 
 // controller declares one controller, called edge, and returns the graph and the registration of its chart.
@@ -25,8 +28,7 @@ func controller(t *testing.T, args *ControllerArgs) (*graph.Graph, graph.Resourc
 		return err
 	})
 	require.NoError(t, err)
-	chart, err := g.Find(chartToken, "edge")
-	require.NoError(t, err)
+	chart := graphtest.Find(t, g, chartToken, "edge")
 	return g, chart
 }
 
@@ -40,7 +42,7 @@ func text(t *testing.T, value any) string {
 
 func TestTheChartGetsExactlyTheseValues(t *testing.T) {
 	_, chart := controller(t, &ControllerArgs{
-		Class: "edge", Replicas: 3, ServiceType: "NodePort",
+		Class: "edge", Replicas: 3, ServiceType: "NodePort", MiddlewareNamespace: "journal", PriorityClass: "platform",
 		Resources: kube.Resources{CPU: "250m", Memory: "64Mi", CPULimit: "1", MemoryLimit: "256Mi"},
 	})
 	assert.YAMLEq(t, `
@@ -51,6 +53,7 @@ updateStrategy:
   type: RollingUpdate
   rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 podDisruptionBudget: {enabled: true, maxUnavailable: 1}
+priorityClassName: platform
 topologySpreadConstraints:
 - labelSelector: {matchLabels: {app.kubernetes.io/name: traefik}}
   maxSkew: 1
@@ -74,6 +77,12 @@ gateway: {enabled: false}
 providers:
   kubernetesIngress: {enabled: true, ingressClass: edge, strictPrefixMatching: true}
   kubernetesGateway: {enabled: false}
+  kubernetesCRD: {namespaces: [journal]}
+additionalArguments:
+- --providers.kubernetescrd.crossprovidernamespaces=journal
+- --providers.kubernetesingress.crossprovidernamespaces=journal
+image: {tag: v3.6.25}
+rbac: {enabled: true}
 ports:
   web: {port: 8000, exposedPort: 80, expose: {default: true}}
   websecure: {port: 8443, exposedPort: 443, expose: {default: true}}
@@ -101,6 +110,32 @@ func TestForTheGatewayAPIThePodsListenOnThePortsOfTheListeners(t *testing.T) {
 	}
 }
 
+func TestWithAListOfNamespacesItReadsNoSecretOfAnother(t *testing.T) {
+	g, chart := controller(t, &ControllerArgs{Namespaces: []string{"team-a", "journal"}, MiddlewareNamespace: "journal", Gateway: true})
+	served := []any{"journal", "team-a", "traefik"}
+	assert.Equal(t, served, chart.Field("values.providers.kubernetesIngress.namespaces"))
+	assert.Equal(t, served, chart.Field("values.providers.kubernetesGateway.namespaces"))
+	assert.Equal(t, []any{"journal"}, chart.Field("values.providers.kubernetesCRD.namespaces"))
+	assert.Equal(t, false, chart.Field("values.rbac.enabled"), "the chart's own rights read every Secret")
+
+	of := map[string]string{} // the rules of each role
+	for _, role := range g.OfType(rbacToken + "ClusterRole") {
+		of[fmt.Sprint(role.Field("metadata.name"))] = text(t, role.Field("rules"))
+	}
+	assert.Contains(t, of["traefik-controller-namespace"], "secrets")
+	whole := g.OfType(rbacToken + "ClusterRoleBinding")
+	require.Len(t, whole, 1)
+	assert.NotContains(t, of[fmt.Sprint(whole[0].Field("roleRef.name"))], "secrets")
+	var bound []any
+	for _, binding := range g.OfType(rbacToken + "RoleBinding") {
+		bound = append(bound, binding.Field("metadata.namespace"))
+		assert.Equal(t, "traefik-controller-namespace", binding.Field("roleRef.name"))
+		assert.Equal(t, "traefik", binding.Field("subjects[0].name"))
+		assert.Equal(t, "traefik", binding.Field("subjects[0].namespace"))
+	}
+	assert.ElementsMatch(t, served, bound)
+}
+
 func TestByDefaultItIsTraefiksOwnChartInOneVersion(t *testing.T) {
 	g, chart := controller(t, nil)
 	assert.Equal(t, "oci://ghcr.io/traefik/helm/traefik", chart.Field("chart"))
@@ -114,8 +149,7 @@ func TestByDefaultItIsTraefiksOwnChartInOneVersion(t *testing.T) {
 	assert.Equal(t, "traefik", chart.Field("values.ingressClass.name"))
 	assert.Equal(t, controllerType+" edge", chart.ParentName())
 
-	namespace, err := g.Find(namespaceToken, "edge")
-	require.NoError(t, err)
+	namespace := graphtest.Find(t, g, namespaceToken, "edge")
 	assert.Equal(t, controllerType+" edge", namespace.ParentName())
 	assert.Equal(t, "traefik", namespace.Field("metadata.name"))
 	assert.Equal(t, "restricted", namespace.Field(`metadata.labels["pod-security.kubernetes.io/enforce"]`))
@@ -127,6 +161,12 @@ func urnOf(r graph.Resource) string {
 	return fmt.Sprintf("urn:pulumi:test::journal::%s$%s::%s", controllerType, r.Type, r.Name)
 }
 
+func TestTheImageOfAnotherChartIsItsOwn(t *testing.T) {
+	_, chart := controller(t, &ControllerArgs{Version: "39.1.0", Gateway: true})
+	assert.Nil(t, chart.Field("values.image.tag"))
+	assert.Contains(t, chart.Field("values.additionalArguments"), "--providers.kubernetesgateway.crossprovidernamespaces=traefik")
+}
+
 func TestOnlyAChartOnLoopbackComesWithoutTLS(t *testing.T) {
 	for chart, plain := range map[string]bool{
 		"oci://127.0.0.1:5000/charts/traefik":          true,
@@ -136,43 +176,50 @@ func TestOnlyAChartOnLoopbackComesWithoutTLS(t *testing.T) {
 		"oci://10.0.0.1:5000/charts/traefik":           false,
 		"oci://registry.example.com/127.0.0.1/traefik": false,
 	} {
-		_, registration := controller(t, &ControllerArgs{Chart: chart})
-		assert.Equal(t, plain, registration.Field("plainHttp"), chart)
+		t.Run(chart, func(t *testing.T) {
+			_, registration := controller(t, &ControllerArgs{Chart: chart})
+			assert.Equal(t, plain, registration.Field("plainHttp"))
+		})
 	}
 }
 
 func TestEachFaultOfAControllerNamesFieldValueRuleAndFix(t *testing.T) {
 	for _, c := range []struct {
-		args ControllerArgs
-		says string
+		sentence string
+		args     ControllerArgs
+		says     string
 	}{
-		{ControllerArgs{Namespace: "Edge"}, `namespace "Edge": not a DNS label`},
-		{ControllerArgs{Namespace: "kube-system"}, `namespace "kube-system": it belongs to Kubernetes, and this one is made for the controller; write another name, such as traefik`},
-		{ControllerArgs{Namespace: "default"}, `namespace "default": it belongs to Kubernetes`},
-		{ControllerArgs{Chart: "traefik/traefik"}, `chart "traefik/traefik": no chart in an OCI registry; write it as oci://host/path, without version`},
-		{ControllerArgs{Chart: "https://charts.example.com/traefik"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci://registry.example.com"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci:///traefik"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci://registry.example.com/traefik:39.0.9"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci://user:secret@registry.example.com/traefik"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci://registry.example.com/traefik?tag=39.0.9"}, `no chart in an OCI registry`},
-		{ControllerArgs{Chart: "oci://registry example.com/traefik"}, `no chart in an OCI registry`},
-		{ControllerArgs{Version: "39"}, `version "39": no exact version, so that another chart could come with the next update; write for example 39.0.9`},
-		{ControllerArgs{Version: "^39.0.0"}, `version "^39.0.0": no exact version`},
-		{ControllerArgs{Version: "39.0.x"}, `version "39.0.x": no exact version`},
-		{ControllerArgs{Class: "Edge"}, `class "Edge": not an object name`},
-		{ControllerArgs{Replicas: 1}, `replicas "1": with less than 2`},
-		{ControllerArgs{Resources: kube.Resources{Memory: "1 GB"}}, `memory "1 GB": not a Kubernetes quantity`},
-		{ControllerArgs{ServiceType: "ExternalName"}, `serviceType "ExternalName": no type of Service that users can reach; write one of LoadBalancer, NodePort, ClusterIP`},
+		{"a namespace with upper case", ControllerArgs{Namespace: "Edge"}, `namespace "Edge": not a DNS label`},
+		{"a namespace of Kubernetes", ControllerArgs{Namespace: "kube-system"}, `namespace "kube-system": it belongs to Kubernetes, and this one is made for the controller; write another name, such as traefik`},
+		{"the namespace default", ControllerArgs{Namespace: "default"}, `namespace "default": it belongs to Kubernetes`},
+		{"a chart without a scheme", ControllerArgs{Chart: "traefik/traefik"}, `chart "traefik/traefik": must be a chart in an OCI registry as oci://host/path without version`},
+		{"a chart repository over HTTPS", ControllerArgs{Chart: "https://charts.example.com/traefik"}, `must be a chart in an OCI registry`},
+		{"a registry without a chart", ControllerArgs{Chart: "oci://registry.example.com"}, `must be a chart in an OCI registry`},
+		{"a chart without a registry", ControllerArgs{Chart: "oci:///traefik"}, `must be a chart in an OCI registry`},
+		{"a chart with a version", ControllerArgs{Chart: "oci://registry.example.com/traefik:39.0.9"}, `must be a chart in an OCI registry`},
+		{"a chart with credentials", ControllerArgs{Chart: "oci://user:secret@registry.example.com/traefik"}, `must be a chart in an OCI registry`},
+		{"a chart with a query", ControllerArgs{Chart: "oci://registry.example.com/traefik?tag=39.0.9"}, `must be a chart in an OCI registry`},
+		{"a chart with a space", ControllerArgs{Chart: "oci://registry example.com/traefik"}, `must be a chart in an OCI registry`},
+		{"a version that is a major alone", ControllerArgs{Version: "39"}, `version "39": must be an exact version, or the next update could bring another chart: write for example 39.0.9`},
+		{"a range of versions", ControllerArgs{Version: "^39.0.0"}, `version "^39.0.0": must be an exact version`},
+		{"a version with a wildcard", ControllerArgs{Version: "39.0.x"}, `version "39.0.x": must be an exact version`},
+		{"a class with upper case", ControllerArgs{Class: "Edge"}, `class "Edge": not an object name`},
+		{"a namespace in the list with upper case", ControllerArgs{Namespaces: []string{"journal", "Team"}}, `namespaces[1] "Team": not a DNS label`},
+		{"a namespace of middlewares with upper case", ControllerArgs{MiddlewareNamespace: "Journal"}, `middlewareNamespace "Journal": not a DNS label`},
+		{"one replica", ControllerArgs{Replicas: 1}, `replicas "1": must be 2 or more`},
+		{"a memory that is no quantity", ControllerArgs{Resources: kube.Resources{Memory: "1 GB"}}, `memory "1 GB": not a Kubernetes quantity`},
+		{"another type of Service", ControllerArgs{ServiceType: "ExternalName"}, `serviceType "ExternalName": must be one of LoadBalancer, NodePort, ClusterIP`},
 	} {
-		g, err := graph.Run(func(ctx *pulumi.Context) error {
-			_, err := NewController(ctx, "edge", &c.args)
-			return err
+		t.Run(c.sentence, func(t *testing.T) {
+			g, err := graph.Run(func(ctx *pulumi.Context) error {
+				_, err := NewController(ctx, "edge", &c.args)
+				return err
+			})
+			require.ErrorContains(t, err, c.says)
+			assert.ErrorContains(t, err, `ingress controller "edge"`)
+			assert.Len(t, c.args.Check(), 1, "%v", err)
+			assert.Empty(t, g.All())
 		})
-		require.ErrorContains(t, err, c.says)
-		assert.ErrorContains(t, err, `ingress controller "edge"`)
-		assert.Len(t, c.args.Check(), 1, "%v", err)
-		assert.Empty(t, g.All())
 	}
 }
 
@@ -187,8 +234,7 @@ func TestTwoControllersFitIntoOneCluster(t *testing.T) {
 	})
 	require.NoError(t, err)
 	for _, name := range []string{"inner", "outer"} {
-		chart, err := g.Find(chartToken, name)
-		require.NoError(t, err)
+		chart := graphtest.Find(t, g, chartToken, name)
 		assert.Equal(t, name, chart.Field("namespace"))
 		assert.Equal(t, name, chart.Field("values.ingressClass.name"))
 	}

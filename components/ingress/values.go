@@ -3,23 +3,28 @@ package ingress
 import (
 	"encoding/json"
 
-	"example.com/journal/components/kube"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
 )
 
-// The ports that the pods listen on, and those that users come to.
+// The ports that the pods listen on, and those that users connect to.
 const (
 	webPort, webSecurePort = 8000, 8443
 	httpPort, httpsPort    = 80, 443
 )
 
-// drainDelay is how long, in seconds, a pod that stops goes on: until then it may still be sent requests.
+// drainDelay is how long, in seconds, a terminating pod continues to serve, since it may still receive requests.
 const drainDelay = 5
 
-// values are the values of Traefik's chart that are set here, by the names of the chart's values.yaml in DefaultVersion:
-// https://github.com/traefik/traefik-helm-chart/blob/v39.0.9/traefik/values.yaml
+// values are the values of Traefik's chart that are set here, named as in the values.yaml of the default version:
 type values struct {
-	Deployment struct {
+	Image struct {
+		Tag string `json:"tag,omitempty"`
+	} `json:"image"`
+	// AdditionalArguments are arguments of Traefik for which the chart has no value.
+	AdditionalArguments []string `json:"additionalArguments"`
+	Deployment          struct {
 		Replicas  int `json:"replicas"`
 		Lifecycle struct {
 			PreStop struct {
@@ -40,6 +45,7 @@ type values struct {
 		Enabled        bool `json:"enabled"`
 		MaxUnavailable int  `json:"maxUnavailable"`
 	} `json:"podDisruptionBudget"`
+	PriorityClassName         string             `json:"priorityClassName,omitempty"`
 	TopologySpreadConstraints []spreadConstraint `json:"topologySpreadConstraints"`
 	Resources                 struct {
 		Requests amounts `json:"requests"`
@@ -55,9 +61,15 @@ type values struct {
 			Enabled              bool   `json:"enabled"`
 			IngressClass         string `json:"ingressClass"`
 			StrictPrefixMatching bool   `json:"strictPrefixMatching"`
+			served
 		} `json:"kubernetesIngress"`
-		KubernetesGateway switched `json:"kubernetesGateway"`
+		KubernetesGateway struct {
+			switched
+			served
+		} `json:"kubernetesGateway"`
+		KubernetesCRD served `json:"kubernetesCRD"`
 	} `json:"providers"`
+	RBAC  switched `json:"rbac"`
 	Ports struct {
 		Web       entryPoint `json:"web"`
 		WebSecure entryPoint `json:"websecure"`
@@ -85,14 +97,19 @@ type switched struct {
 	Enabled bool `json:"enabled"`
 }
 
-// class is an IngressClass or a GatewayClass. Only the first can be the cluster's default.
+// served lists the namespaces whose objects a provider serves. An empty list stands for all.
+type served struct {
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+// class is an IngressClass or a GatewayClass. Only an IngressClass can be the cluster's default.
 type class struct {
 	Enabled        bool   `json:"enabled"`
 	Name           string `json:"name"`
 	IsDefaultClass *bool  `json:"isDefaultClass,omitempty"`
 }
 
-// entryPoint is where Traefik listens, and the port of the Service that leads there.
+// entryPoint is a port that Traefik listens on, and the port of the Service that leads to it.
 type entryPoint struct {
 	Port        int             `json:"port"`
 	ExposedPort int             `json:"exposedPort"`
@@ -140,6 +157,9 @@ type sysctl struct {
 // newValues returns the values for arguments with their defaults in place.
 func newValues(a ControllerArgs) values {
 	var v values
+	if a.Version == Defaults().Version {
+		v.Image.Tag = traefikVersion
+	}
 	v.Deployment.Replicas = a.Replicas
 	v.Deployment.Lifecycle.PreStop.Sleep.Seconds = drainDelay
 	v.UpdateStrategy.Type = "RollingUpdate"
@@ -147,6 +167,7 @@ func newValues(a ControllerArgs) values {
 	v.PodDisruptionBudget.Enabled = true
 	v.PodDisruptionBudget.MaxUnavailable = 1
 
+	v.PriorityClassName = a.PriorityClass
 	spread := spreadConstraint{MaxSkew: 1, TopologyKey: "kubernetes.io/hostname", WhenUnsatisfiable: "ScheduleAnyway"}
 	spread.LabelSelector.MatchLabels = map[string]string{"app.kubernetes.io/name": "traefik"} // within the namespace
 	v.TopologySpreadConstraints = []spreadConstraint{spread}
@@ -162,6 +183,15 @@ func newValues(a ControllerArgs) values {
 	v.Providers.KubernetesIngress.Enabled = true
 	v.Providers.KubernetesIngress.IngressClass = a.Class      // another controller's Ingresses are left alone
 	v.Providers.KubernetesIngress.StrictPrefixMatching = true // as Kubernetes has it: /api is not the beginning of /apiary
+	v.Providers.KubernetesIngress.served = served{a.Namespaces}
+	v.Providers.KubernetesGateway.served = served{a.Namespaces}
+	v.Providers.KubernetesCRD = served{[]string{a.MiddlewareNamespace}}
+	for _, provider := range []string{"kubernetescrd", "kubernetesingress", "kubernetesgateway"} {
+		if provider != "kubernetesgateway" || a.Gateway { // an argument of a provider that is off switches it on
+			v.AdditionalArguments = append(v.AdditionalArguments, "--providers."+provider+".crossprovidernamespaces="+a.MiddlewareNamespace)
+		}
+	}
+	v.RBAC.Enabled = len(a.Namespaces) == 0 // or the rights are in rights.go: the chart's read every Secret, or no IngressClass
 	v.GatewayClass = class{Enabled: a.Gateway, Name: a.Class}
 	v.Providers.KubernetesGateway.Enabled = a.Gateway
 	v.Gateway.Enabled = false // each application declares its own
@@ -169,7 +199,7 @@ func newValues(a ControllerArgs) values {
 	web, webSecure := webPort, webSecurePort
 	if a.Gateway {
 		web, webSecure = httpPort, httpsPort
-		// Lets an ordinary user listen there, in the pod's own network alone: the "restricted" standard allows it.
+		// An ordinary user may then listen on ports 80 and 443 of the pod's own network. The "restricted" standard allows it.
 		v.PodSecurityContext.Sysctls = []sysctl{{"net.ipv4.ip_unprivileged_port_start", "0"}}
 	}
 	exposed := map[string]bool{"default": true}

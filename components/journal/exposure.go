@@ -2,51 +2,67 @@ package journal
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/kube"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"example.com/journal/components/rules"
 )
 
 // The kinds of exposure.
 const (
-	// KindIngress exposes by an Ingress.
+	// KindIngress exposes the journal by an Ingress.
 	KindIngress = "ingress"
-	// KindGateway exposes by the Gateway API: a Gateway and HTTPRoutes.
+	// KindGateway exposes it by the Gateway API: a Gateway and HTTPRoutes.
 	KindGateway = "gateway"
 )
 
-// traefikClass is the class whose controller takes Traefik's annotations and Middlewares.
+// traefikClass is the class whose controller supports Traefik's annotations and Middlewares.
 const traefikClass = "traefik"
 
-// ExposureArgs are the parameters of the way in from outside.
+// ExposureArgs are the parameters of the journal's exposure to users.
 type ExposureArgs struct {
 	// App is the value of the label `app`. The default is the component's name.
-	App string
-	// Namespace is where the routes are, the namespace of the Services. The default is the provider's namespace.
-	Namespace pulumi.StringInput
-	// Host is the DNS name that users type. The default is journal.localhost, which every system resolves to itself.
-	Host string
-	// Kind is KindIngress, the default, or KindGateway. Both serve the same routes on the same host with the same TLS.
-	Kind string
-	// Class is the IngressClass or GatewayClass, and so the controller, that serves the routes. It is always named: a
-	// cluster may have several controllers or no default. The default is traefik.
-	Class string
-	// TLSSecret is the name of a Secret of type kubernetes.io/tls with the host's certificate. At most one of it, TLSIssuer
-	// and TLSSelfSigned is set; none of them serves plain HTTP.
-	TLSSecret string
-	// TLSIssuer is the cert-manager issuer that signs the host's certificate: Issuer/<name>, in the same namespace, or
-	// ClusterIssuer/<name>.
-	TLSIssuer string
-	// TLSSelfSigned is the number of a self-signed certificate, 1 or more, for a laptop: another number is another
-	// certificate. Zero is none.
-	TLSSelfSigned int
-	// Port is the port that users type, where it is not the scheme's own. It only shows in the URL.
-	Port int
-	// API and Frontend are what the routes lead to. Required.
-	API      *API
-	Frontend *Frontend
+	App string `json:"-"`
+	// Namespace is where the routes are, the namespace of the Services. Required.
+	Namespace pulumi.StringInput `json:"-"`
+	// Host is the DNS name that users open. Every system resolves the default to itself.
+	Host string `json:"host" default:"journal.localhost"`
+	// Kind is the API that declares the routes: an Ingress, or a Gateway and HTTPRoutes of the Gateway API. Both serve the same
+	// routes on the same host with the same TLS.
+	Kind string `json:"kind" default:"ingress" enum:"ingress,gateway"`
+	// Class is the IngressClass or GatewayClass of the controller that serves the routes. It is always set in the object: a
+	// cluster may have several controllers, or no default class.
+	Class string `json:"class" default:"traefik"`
+	// Port is the port that users connect to, if it is not the scheme's default. It only changes the URL in the output.
+	Port int `json:"port" minimum:"0" maximum:"65535"`
+	// MaxInFlightPerClient is how many requests of one client address are served at a time. Further ones are answered with
+	// status 429. The default is 0, no limit: behind a proxy or a source NAT all users have one address. It requires kind
+	// ingress and class traefik, since a plain Ingress has no such field.
+	MaxInFlightPerClient int `json:"maxInFlightPerClient" minimum:"0"`
+	// TLS is the source of the host's certificate.
+	TLS TLSArgs `json:"tls"`
+	// API is the target of the routes below /api, and Frontend that of all others. Required.
+	API      Backend `json:"-"`
+	Frontend Backend `json:"-"`
+}
+
+// Backend is the target of a route.
+type Backend struct {
+	// Service is the name of a Service in the routes' namespace, and Port the number of its port.
+	Service pulumi.StringInput
+	Port    int
+}
+
+// check returns what is missing.
+func (b Backend) check() rules.Faults {
+	var f rules.Faults
+	if b.Service == nil || b.Port == 0 {
+		f.Refuse("", "", "it is missing; pass what the method Backend of an API or a Frontend returns, or the name and the port of another Service")
+	}
+	return f
 }
 
 // Exposure routes /api to the API and everything else to the static page.
@@ -64,33 +80,36 @@ func (args *ExposureArgs) withDefaults(name string) ExposureArgs {
 		a = *args
 	}
 	a.App = cmp.Or(a.App, name)
-	a.Host = cmp.Or(a.Host, "journal.localhost")
-	a.Kind = cmp.Or(a.Kind, KindIngress)
-	a.Class = cmp.Or(a.Class, traefikClass)
+	rules.SetDefaults(&a)
 	return a
 }
 
 // Check returns every rule that the arguments break, with their defaults in place, or nothing.
-func (args *ExposureArgs) Check(name string) kube.Faults {
+func (args *ExposureArgs) Check(name string) rules.Faults {
 	a := args.withDefaults(name)
-	var f kube.Faults
-	f.Check("app", a.App, kube.CheckName(a.App))
-	f.Check("host", a.Host, kube.CheckHost(a.Host))
-	f.Check("class", a.Class, kube.CheckObjectName(a.Class))
-	if a.Kind != KindIngress && a.Kind != KindGateway {
-		f.Refuse("kind", a.Kind, "no kind of exposure; write %s or %s", KindIngress, KindGateway)
-	}
-	f = append(f, a.checkTLS()...)
-	if a.Port < 0 || a.Port > 65535 {
-		f.Refuse("port", a.Port, "no port; write 1 to 65535, or leave it out for the scheme's own")
+	return append(rules.CheckTags(a), a.check()...)
+}
+
+// check returns the broken rules, except those of the tags.
+func (args ExposureArgs) check() rules.Faults {
+	var f rules.Faults
+	f.Check("app", args.App, rules.CheckName(args.App))
+	f.Check("host", args.Host, rules.CheckHost(args.Host))
+	f.Check("class", args.Class, rules.CheckObjectName(args.Class))
+	f = append(f, args.TLS.check().In("tls")...)
+	if args.MaxInFlightPerClient > 0 && (args.Kind != KindIngress || args.Class != traefikClass) {
+		f.Refuse("maxInFlightPerClient", args.MaxInFlightPerClient, "kind %s and class %s cannot bound it; write 0, or kind %s and class %s", args.Kind, args.Class, KindIngress, traefikClass)
 	}
 	return f
 }
 
-// url is the address that users type.
+// HostName returns the DNS name that users open, with the default in place.
+func (args *ExposureArgs) HostName() string { return args.withDefaults("").Host }
+
+// url returns the address that users open.
 func (args *ExposureArgs) url() string {
 	scheme := "http"
-	if args.tls() {
+	if args.TLS.Enabled() {
 		scheme = "https"
 	}
 	if args.Port == 0 {
@@ -101,12 +120,10 @@ func (args *ExposureArgs) url() string {
 
 // NewExposure declares the routes. The error names every argument that breaks a rule.
 func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...pulumi.ResourceOption) (*Exposure, error) {
-	if err := args.Check(name).Err(); err != nil {
-		return nil, fmt.Errorf("exposure %q: %w", name, err)
-	}
 	a := args.withDefaults(name)
-	if a.API == nil || a.Frontend == nil {
-		return nil, fmt.Errorf("exposure %q: %w", name, errors.New("api or frontend is missing: the routes lead to both; pass what NewAPI and NewFrontend returned"))
+	faults := slices.Concat(checkNamespace(a.Namespace), rules.CheckTags(a), a.check(), a.API.check().In("api"), a.Frontend.check().In("frontend"))
+	if err := faults.Err(); err != nil {
+		return nil, fmt.Errorf("exposure %q: %w", name, err)
 	}
 	exposure := &Exposure{}
 	if err := ctx.RegisterComponentResourceV2(exposureType, name, pulumi.Map{
@@ -117,7 +134,7 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 		return nil, err
 	}
 
-	part := kube.Part{App: a.App, Component: "exposure", Instance: name}
+	part := kube.Part{App: a.App, PartOf: partOf, Component: "exposure", Instance: name}
 	certificate, err := a.certificate(ctx, name, part, exposure)
 	if err != nil {
 		return nil, fmt.Errorf("exposure %q: %w", name, err)
@@ -133,13 +150,13 @@ func NewExposure(ctx *pulumi.Context, name string, args *ExposureArgs, opts ...p
 	return exposure, ctx.RegisterResourceOutputs(exposure, pulumi.Map{"url": exposure.URL})
 }
 
-// target is a path prefix and the Service that it leads to.
+// target is a path prefix and its backend.
 type target struct {
-	prefix  string
-	service pulumi.StringOutput
+	prefix string
+	Backend
 }
 
-// targets are the routes, the longer prefix first.
+// targets returns the routes, the longer prefix first.
 func (args *ExposureArgs) targets() []target {
-	return []target{{"/api", args.API.ServiceName}, {"/", args.Frontend.ServiceName}}
+	return []target{{"/api", args.API}, {"/", args.Frontend}}
 }

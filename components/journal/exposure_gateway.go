@@ -1,8 +1,9 @@
 package journal
 
 import (
-	"example.com/journal/components/kube"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
 )
 
 // gatewayAPI is the version of the Gateway API's standard channel: https://gateway-api.sigs.k8s.io/
@@ -14,8 +15,7 @@ const (
 	httpsListener, httpsListenerPort = "https", 443
 )
 
-// gateway declares the routes as a Gateway of their own and an HTTPRoute; with a certificate, the routes are on HTTPS, and
-// HTTP redirects there.
+// gateway declares a Gateway and an HTTPRoute. With a certificate, the routes are on HTTPS, and HTTP redirects to it.
 func (args *ExposureArgs) gateway(ctx *pulumi.Context, name string, part kube.Part, certificate pulumi.StringInput, parent pulumi.Resource) error {
 	listeners, section := pulumi.Array{args.listener(httpListener, "HTTP", httpListenerPort)}, httpListener
 	if certificate != nil {
@@ -39,7 +39,7 @@ func (args *ExposureArgs) gateway(ctx *pulumi.Context, name string, part kube.Pa
 			"matches": pulumi.Array{pulumi.Map{"path": pulumi.Map{
 				"type": pulumi.String("PathPrefix"), "value": pulumi.String(to.prefix),
 			}}},
-			"backendRefs": pulumi.Array{pulumi.Map{"name": to.service, "port": pulumi.Int(kube.ServicePort)}},
+			"backendRefs": pulumi.Array{pulumi.Map{"name": to.Service, "port": pulumi.Int(to.Port)}},
 		})
 	}
 	after := pulumi.DependsOn([]pulumi.Resource{gateway})

@@ -1,13 +1,14 @@
 package journal
 
 import (
-	"example.com/journal/components/kube"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
 )
 
-// ingress declares the routes as an Ingress. An Ingress cannot say that HTTP redirects to HTTPS, so each controller has its
-// own way: for class traefik a second Ingress with Traefik's Middleware; for another class it is set in the controller.
+// ingress declares the routes as an Ingress. An Ingress cannot redirect HTTP to HTTPS, so this depends on the controller. For
+// class traefik, a second Ingress has Traefik's Middleware. For another class, configure it in the controller.
 func (args *ExposureArgs) ingress(ctx *pulumi.Context, name string, part kube.Part, certificate pulumi.StringInput, parent pulumi.Resource) error {
 	meta, spec := part.Meta(args.Namespace), args.ingressSpec()
 	if certificate != nil {
@@ -16,43 +17,57 @@ func (args *ExposureArgs) ingress(ctx *pulumi.Context, name string, part kube.Pa
 			SecretName: certificate,
 		}}
 	}
-	if certificate != nil && args.Class == traefikClass {
-		// Without them Traefik serves the routes on all entry points, and in plain text on some.
-		meta.Annotations = pulumi.StringMap{
-			"traefik.ingress.kubernetes.io/router.entrypoints": pulumi.String("websecure"),
-			"traefik.ingress.kubernetes.io/router.tls":         pulumi.String("true"),
+	annotations, opts := pulumi.StringMap{}, []pulumi.ResourceOption{pulumi.Parent(parent)}
+	if args.MaxInFlightPerClient > 0 {
+		reference, middleware, err := args.middleware(ctx, name+"-in-flight", part, part.App+"-in-flight", pulumi.Map{"inFlightReq": pulumi.Map{
+			"amount":          pulumi.Int(args.MaxInFlightPerClient),
+			"sourceCriterion": pulumi.Map{"ipStrategy": pulumi.Map{"depth": pulumi.Int(0)}}, // the address that connects; a header is what anybody writes
+		}}, parent)
+		if err != nil {
+			return err
 		}
+		annotations["traefik.ingress.kubernetes.io/router.middlewares"] = reference
+		opts = append(opts, pulumi.DependsOn([]pulumi.Resource{middleware}))
+	}
+	if certificate != nil && args.Class == traefikClass {
+		// Without these annotations Traefik serves the routes on all entry points, some of them in plain HTTP.
+		annotations["traefik.ingress.kubernetes.io/router.entrypoints"] = pulumi.String("websecure")
+		annotations["traefik.ingress.kubernetes.io/router.tls"] = pulumi.String("true")
 		if err := args.ingressRedirect(ctx, name+"-redirect", part, parent); err != nil {
 			return err
 		}
 	}
-	_, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, pulumi.Parent(parent))
+	if len(annotations) > 0 {
+		meta.Annotations = annotations
+	}
+	_, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
 	return err
 }
 
-// ingressRedirect declares what makes Traefik answer HTTP with the address of the same page on HTTPS.
+// middleware declares one of Traefik's Middlewares, and returns how an Ingress refers to it.
+func (args *ExposureArgs) middleware(ctx *pulumi.Context, name string, part kube.Part, object string, spec pulumi.Map, parent pulumi.Resource) (pulumi.StringOutput, pulumi.Resource, error) {
+	middleware, err := kube.Custom{
+		APIVersion: "traefik.io/v1alpha1", Kind: "Middleware", Part: part, Name: object, Namespace: args.Namespace, Spec: spec,
+	}.Declare(ctx, name, pulumi.Parent(parent))
+	return pulumi.Sprintf("%s-%s@kubernetescrd", args.Namespace, object), middleware, err
+}
+
+// ingressRedirect declares an Ingress and a Middleware that make Traefik redirect HTTP to the same page on HTTPS.
 func (args *ExposureArgs) ingressRedirect(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) error {
 	redirect := pulumi.Map{"scheme": pulumi.String("https"), "permanent": pulumi.Bool(true)}
 	if args.Port != 0 {
 		redirect["port"] = pulumi.Sprintf("%d", args.Port)
 	}
 	object := part.App + "-redirect"
-	middleware, err := kube.Custom{
-		APIVersion: "traefik.io/v1alpha1", Kind: "Middleware", Part: part, Name: object, Namespace: args.Namespace,
-		Spec: pulumi.Map{"redirectScheme": redirect},
-	}.Declare(ctx, name, pulumi.Parent(parent))
+	reference, middleware, err := args.middleware(ctx, name, part, object, pulumi.Map{"redirectScheme": redirect}, parent)
 	if err != nil {
 		return err
-	}
-	var namespace pulumi.StringInput = pulumi.String("default")
-	if args.Namespace != nil {
-		namespace = args.Namespace
 	}
 	meta := part.Meta(args.Namespace)
 	meta.Name = pulumi.String(object)
 	meta.Annotations = pulumi.StringMap{
 		"traefik.ingress.kubernetes.io/router.entrypoints": pulumi.String("web"),
-		"traefik.ingress.kubernetes.io/router.middlewares": pulumi.Sprintf("%s-%s@kubernetescrd", namespace, object),
+		"traefik.ingress.kubernetes.io/router.middlewares": reference,
 	}
 	_, err = networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{Metadata: meta, Spec: args.ingressSpec()},
 		pulumi.Parent(parent), pulumi.DependsOn([]pulumi.Resource{middleware}))
@@ -67,8 +82,8 @@ func (args *ExposureArgs) ingressSpec() networkingv1.IngressSpecArgs {
 			Path:     pulumi.String(to.prefix),
 			PathType: pulumi.String("Prefix"),
 			Backend: networkingv1.IngressBackendArgs{Service: networkingv1.IngressServiceBackendArgs{
-				Name: to.service,
-				Port: networkingv1.ServiceBackendPortArgs{Number: pulumi.Int(kube.ServicePort)},
+				Name: to.Service,
+				Port: networkingv1.ServiceBackendPortArgs{Number: pulumi.Int(to.Port)},
 			}},
 		})
 	}

@@ -5,15 +5,18 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"example.com/journal/components/journal"
 	"example.com/journal/components/kube"
 	"example.com/journal/internal/graph"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+	"example.com/journal/internal/graphtest"
 )
 
 const (
@@ -34,7 +37,7 @@ func exposed(t *testing.T, exposure journal.ExposureArgs, options ...graph.Optio
 func TestAGatewayHasTheRoutesOfAnIngress(t *testing.T) {
 	g := exposed(t, journal.ExposureArgs{Kind: journal.KindGateway, Class: "edge"})
 	assert.Empty(t, g.OfType(ingress))
-	r := find(t, g, gateway, "journal-exposure")
+	r := graphtest.Find(t, g, gateway, "journal-exposure")
 	assert.Equal(t, "edge", r.Field("spec.gatewayClassName"))
 	assert.Equal(t, "exposure", r.Field("metadata.name"))
 	assert.Len(t, r.Field("spec.listeners"), 1)
@@ -44,7 +47,7 @@ func TestAGatewayHasTheRoutesOfAnIngress(t *testing.T) {
 		assert.Equal(t, want, r.Field("spec.listeners[0]."+path), path)
 	}
 	require.Len(t, g.OfType(httpRoute), 1)
-	r = find(t, g, httpRoute, "journal-exposure")
+	r = graphtest.Find(t, g, httpRoute, "journal-exposure")
 	for path, want := range map[string]any{
 		"metadata.namespace":                  "team-a",
 		"spec.parentRefs[0].name":             "exposure",
@@ -63,38 +66,57 @@ func TestAGatewayHasTheRoutesOfAnIngress(t *testing.T) {
 
 func TestEveryCertificateIsServedByBothKindsAndHTTPRedirects(t *testing.T) {
 	for secret, tls := range map[string]journal.ExposureArgs{
-		"journal-tls":       {TLSSecret: "journal-tls"},
-		"exposure-tls":      {TLSIssuer: "ClusterIssuer/letsencrypt"},
-		selfSignedName("1"): {TLSSelfSigned: 1},
-		selfSignedName("2"): {TLSSelfSigned: 2},
+		"journal-tls":       {TLS: journal.TLSArgs{Secret: "journal-tls"}},
+		"exposure-tls":      {TLS: journal.TLSArgs{Issuer: "ClusterIssuer/letsencrypt"}},
+		selfSignedName("1"): {TLS: journal.TLSArgs{SelfSigned: 1}},
+		selfSignedName("2"): {TLS: journal.TLSArgs{SelfSigned: 2}},
 	} {
-		tls.Host, tls.Port = "journal.example.com", 8443
-		g := exposed(t, tls)
-		r := find(t, g, ingress, "journal-exposure")
-		assert.Equal(t, secret, r.Field("spec.tls[0].secretName"))
-		assert.Equal(t, []any{"journal.example.com"}, r.Field("spec.tls[0].hosts"))
-		redirect := find(t, g, middleware, "journal-exposure-redirect")
-		assert.Equal(t, "https", redirect.Field("spec.redirectScheme.scheme"))
-		assert.Equal(t, "8443", redirect.Field("spec.redirectScheme.port"))
-		assert.Equal(t, "exposure-redirect", redirect.Field("metadata.name"))
-		annotations, _ := find(t, g, ingress, "journal-exposure-redirect").Field("metadata.annotations").(map[string]any)
-		assert.Equal(t, map[string]any{
-			"traefik.ingress.kubernetes.io/router.entrypoints": "web",
-			"traefik.ingress.kubernetes.io/router.middlewares": "team-a-exposure-redirect@kubernetescrd",
-		}, annotations)
+		t.Run(secret, func(t *testing.T) {
+			tls.Host, tls.Port = "journal.example.com", 8443
+			g := exposed(t, tls)
+			r := graphtest.Find(t, g, ingress, "journal-exposure")
+			assert.Equal(t, secret, r.Field("spec.tls[0].secretName"))
+			assert.Equal(t, []any{"journal.example.com"}, r.Field("spec.tls[0].hosts"))
+			redirect := graphtest.Find(t, g, middleware, "journal-exposure-redirect")
+			assert.Equal(t, "https", redirect.Field("spec.redirectScheme.scheme"))
+			assert.Equal(t, "8443", redirect.Field("spec.redirectScheme.port"))
+			assert.Equal(t, "exposure-redirect", redirect.Field("metadata.name"))
+			annotations, _ := graphtest.Find(t, g, ingress, "journal-exposure-redirect").Field("metadata.annotations").(map[string]any)
+			assert.Equal(t, map[string]any{
+				"traefik.ingress.kubernetes.io/router.entrypoints": "web",
+				"traefik.ingress.kubernetes.io/router.middlewares": "team-a-exposure-redirect@kubernetescrd",
+			}, annotations)
 
-		tls.Kind = journal.KindGateway
-		g = exposed(t, tls)
-		r = find(t, g, gateway, "journal-exposure")
-		assert.Equal(t, "HTTPS", r.Field("spec.listeners[1].protocol"))
-		assert.Equal(t, 443, r.Field("spec.listeners[1].port"))
-		assert.Equal(t, secret, r.Field("spec.listeners[1].tls.certificateRefs[0].name"))
-		assert.Equal(t, "https", find(t, g, httpRoute, "journal-exposure").Field("spec.parentRefs[0].sectionName"))
-		r = find(t, g, httpRoute, "journal-exposure-redirect")
-		assert.Equal(t, "http", r.Field("spec.parentRefs[0].sectionName"))
-		assert.Equal(t, "https", r.Field("spec.rules[0].filters[0].requestRedirect.scheme"))
-		assert.Equal(t, 8443, r.Field("spec.rules[0].filters[0].requestRedirect.port"))
-		assert.Empty(t, g.OfType(middleware))
+			tls.Kind = journal.KindGateway
+			g = exposed(t, tls)
+			r = graphtest.Find(t, g, gateway, "journal-exposure")
+			assert.Equal(t, "HTTPS", r.Field("spec.listeners[1].protocol"))
+			assert.Equal(t, 443, r.Field("spec.listeners[1].port"))
+			assert.Equal(t, secret, r.Field("spec.listeners[1].tls.certificateRefs[0].name"))
+			assert.Equal(t, "https", graphtest.Find(t, g, httpRoute, "journal-exposure").Field("spec.parentRefs[0].sectionName"))
+			r = graphtest.Find(t, g, httpRoute, "journal-exposure-redirect")
+			assert.Equal(t, "http", r.Field("spec.parentRefs[0].sectionName"))
+			assert.Equal(t, "https", r.Field("spec.rules[0].filters[0].requestRedirect.scheme"))
+			assert.Equal(t, 8443, r.Field("spec.rules[0].filters[0].requestRedirect.port"))
+			assert.Empty(t, g.OfType(middleware))
+		})
+	}
+}
+
+func TestTraefikBoundsTheRequestsOfOneAddress(t *testing.T) {
+	g := exposed(t, journal.ExposureArgs{MaxInFlightPerClient: 20, TLS: journal.TLSArgs{Secret: "journal-tls"}})
+	bound := graphtest.Find(t, g, middleware, "journal-exposure-in-flight")
+	assert.Equal(t, 20, bound.Field("spec.inFlightReq.amount"))
+	assert.Equal(t, 0, bound.Field("spec.inFlightReq.sourceCriterion.ipStrategy.depth"), "no header says where a request comes from")
+	r := graphtest.Find(t, g, ingress, "journal-exposure")
+	assert.Equal(t, "team-a-exposure-in-flight@kubernetescrd", r.Field(`metadata.annotations["traefik.ingress.kubernetes.io/router.middlewares"]`))
+	assert.Equal(t, "websecure", r.Field(`metadata.annotations["traefik.ingress.kubernetes.io/router.entrypoints"]`))
+	assert.Contains(t, strings.Join(r.DependsOn, " "), "journal-exposure-in-flight")
+
+	for _, other := range []journal.ExposureArgs{
+		{MaxInFlightPerClient: 20, Class: "other"}, {MaxInFlightPerClient: 20, Kind: journal.KindGateway}, {MaxInFlightPerClient: -1},
+	} {
+		assert.ErrorContains(t, other.Check("exposure").Err(), "maxInFlightPerClient")
 	}
 }
 
@@ -104,14 +126,14 @@ func selfSignedName(number string) string {
 }
 
 func TestOnlyTraefikIsGivenWhatIsTraefiks(t *testing.T) {
-	g := exposed(t, journal.ExposureArgs{Class: "other", TLSSecret: "journal-tls"})
+	g := exposed(t, journal.ExposureArgs{Class: "other", TLS: journal.TLSArgs{Secret: "journal-tls"}})
 	assert.Empty(t, g.OfType(middleware))
 	require.Len(t, g.OfType(ingress), 1)
 	assert.Nil(t, g.OfType(ingress)[0].Field("metadata.annotations"))
 }
 
 func TestAnIssuerIsAskedForTheHostsCertificate(t *testing.T) {
-	r := find(t, exposed(t, journal.ExposureArgs{TLSIssuer: "Issuer/internal"}), certificate, "journal-exposure")
+	r := graphtest.Find(t, exposed(t, journal.ExposureArgs{TLS: journal.TLSArgs{Issuer: "Issuer/internal"}}), certificate, "journal-exposure")
 	for path, want := range map[string]any{
 		"spec.secretName": "exposure-tls", "spec.dnsNames": []any{"journal.localhost"},
 		"spec.issuerRef.kind": "Issuer", "spec.issuerRef.name": "internal", "spec.issuerRef.group": "cert-manager.io",
@@ -123,8 +145,8 @@ func TestAnIssuerIsAskedForTheHostsCertificate(t *testing.T) {
 
 func TestASelfSignedCertificateIsTheHostsAndSecret(t *testing.T) {
 	for _, options := range [][]graph.Option{nil, {graph.Preview()}} {
-		g := exposed(t, journal.ExposureArgs{Host: "journal.example.com", TLSSelfSigned: 1}, options...)
-		r := find(t, g, secret, kube.ContentName("journal-exposure-tls", map[string]string{"host": "journal.example.com", "number": "1"}))
+		g := exposed(t, journal.ExposureArgs{Host: "journal.example.com", TLS: journal.TLSArgs{SelfSigned: 1}}, options...)
+		r := graphtest.Find(t, g, secret, kube.ContentName("journal-exposure-tls", map[string]string{"host": "journal.example.com", "number": "1"}))
 		assert.Equal(t, "kubernetes.io/tls", r.Field("type"))
 		assert.Equal(t, true, r.Field("immutable"))
 		assert.True(t, r.IsSecret("data"), "the key is in plain text")
@@ -149,23 +171,28 @@ func TestASelfSignedCertificateIsTheHostsAndSecret(t *testing.T) {
 }
 
 func TestEachRuleOfAnExposureIsReported(t *testing.T) {
-	for says, a := range map[string]journal.ExposureArgs{
-		`kind "nginx": no kind of exposure; write ingress or gateway`: {Kind: "nginx"},
-		`tlsIssuer "letsencrypt": no issuer of cert-manager`:          {TLSIssuer: "letsencrypt"},
-		`tlsIssuer "Issuer/": no issuer of cert-manager`:              {TLSIssuer: "Issuer/"},
-		`tlsIssuer "Issuer/a": the host has one certificate`:          {TLSIssuer: "Issuer/a", TLSSecret: "journal-tls"},
-		`tlsSelfSigned "-1": no number of a certificate`:              {TLSSelfSigned: -1},
-		`tlsSelfSigned "1": the host has one certificate`:             {TLSSelfSigned: 1, TLSSecret: "journal-tls"},
-		`tlsSelfSigned "2": the host has one certificate`:             {TLSSelfSigned: 2, TLSIssuer: "Issuer/a"},
+	for _, c := range []struct {
+		sentence, says string
+		args           journal.ExposureArgs
+	}{
+		{"a kind that does not exist", `kind "nginx": must be one of ingress, gateway`, journal.ExposureArgs{Kind: "nginx"}},
+		{"an issuer without a kind", `tls.issuer "letsencrypt": must be an issuer of cert-manager by kind and name`, journal.ExposureArgs{TLS: journal.TLSArgs{Issuer: "letsencrypt"}}},
+		{"an issuer without a name", `tls.issuer "Issuer/": must be an issuer of cert-manager by kind and name`, journal.ExposureArgs{TLS: journal.TLSArgs{Issuer: "Issuer/"}}},
+		{"an issuer beside a Secret", `tls.issuer "Issuer/a": the host has one certificate`, journal.ExposureArgs{TLS: journal.TLSArgs{Issuer: "Issuer/a", Secret: "journal-tls"}}},
+		{"a negative number", `tls.selfSigned "-1": must be 0 or more`, journal.ExposureArgs{TLS: journal.TLSArgs{SelfSigned: -1}}},
+		{"a self-signed certificate beside a Secret", `tls.selfSigned "1": the host has one certificate`, journal.ExposureArgs{TLS: journal.TLSArgs{SelfSigned: 1, Secret: "journal-tls"}}},
+		{"a self-signed certificate beside an issuer", `tls.selfSigned "2": the host has one certificate`, journal.ExposureArgs{TLS: journal.TLSArgs{SelfSigned: 2, Issuer: "Issuer/a"}}},
 	} {
-		faults := a.Check("exposure")
-		require.Len(t, faults, 1, says)
-		assert.ErrorContains(t, faults.Err(), says)
+		t.Run(c.sentence, func(t *testing.T) {
+			faults := c.args.Check("exposure")
+			require.Len(t, faults, 1)
+			assert.ErrorContains(t, faults.Err(), c.says)
+		})
 	}
 }
 
 func TestTheURLOfEveryCertificateIsHTTPS(t *testing.T) {
-	for _, exposure := range []journal.ExposureArgs{{TLSSecret: "journal-tls"}, {TLSIssuer: "Issuer/a"}, {TLSSelfSigned: 1}} {
+	for _, exposure := range []journal.ExposureArgs{{TLS: journal.TLSArgs{Secret: "journal-tls"}}, {TLS: journal.TLSArgs{Issuer: "Issuer/a"}}, {TLS: journal.TLSArgs{SelfSigned: 1}}} {
 		a := args()
 		a.Exposure = exposure
 		g, err := graph.Run(func(ctx *pulumi.Context) error {

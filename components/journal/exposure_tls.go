@@ -13,61 +13,70 @@ import (
 	"strings"
 	"time"
 
-	"example.com/journal/components/kube"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
 )
 
-// selfSignedValidity is the longest that systems accept of a certificate that their user trusts:
-// https://support.apple.com/en-us/103769
+// selfSignedValidity is the longest validity that systems accept in a certificate that their user trusts:
 const selfSignedValidity = 825 * 24 * time.Hour
 
-// tls says whether the host is served on HTTPS.
-func (args *ExposureArgs) tls() bool {
-	return args.TLSSecret != "" || args.TLSIssuer != "" || args.TLSSelfSigned != 0
+// TLSArgs are the source of the host's certificate. At most one field is set. If none is, the host is served on plain HTTP.
+type TLSArgs struct {
+	// Secret is the name of a Secret of type kubernetes.io/tls, in the same namespace, with the certificate.
+	Secret string `json:"secret"`
+	// Issuer is the issuer of cert-manager that signs the certificate: Issuer/<name>, in the same namespace, or
+	// ClusterIssuer/<name>.
+	Issuer string `json:"issuer"`
+	// SelfSigned is the number of a self-signed certificate, for a laptop. Another number gives another certificate. 0 is none.
+	SelfSigned int `json:"selfSigned" minimum:"0"`
 }
 
-// checkTLS returns the rules that the TLS arguments break.
-func (args *ExposureArgs) checkTLS() kube.Faults {
-	var f kube.Faults
-	if args.TLSSecret != "" {
-		f.Check("tlsSecret", args.TLSSecret, kube.CheckObjectName(args.TLSSecret))
+// Enabled says whether the host is served on HTTPS with its own certificate.
+func (args TLSArgs) Enabled() bool {
+	return args != TLSArgs{}
+}
+
+// check returns the broken rules, except those of the tags.
+func (args TLSArgs) check() rules.Faults {
+	var f rules.Faults
+	if args.Secret != "" {
+		f.Check("secret", args.Secret, rules.CheckObjectName(args.Secret))
 	}
-	if args.TLSIssuer != "" {
-		kind, name, _ := strings.Cut(args.TLSIssuer, "/")
-		if kind != "Issuer" && kind != "ClusterIssuer" || kube.CheckObjectName(name) != nil {
-			f.Refuse("tlsIssuer", args.TLSIssuer, "no issuer of cert-manager; write its kind and name, such as ClusterIssuer/letsencrypt")
+	if args.Issuer != "" {
+		kind, name, _ := strings.Cut(args.Issuer, "/")
+		if kind != "Issuer" && kind != "ClusterIssuer" || rules.CheckObjectName(name) != nil {
+			f.Refuse("issuer", args.Issuer, "must be an issuer of cert-manager by kind and name, such as ClusterIssuer/letsencrypt")
 		}
 	}
-	if args.TLSSelfSigned < 0 {
-		f.Refuse("tlsSelfSigned", args.TLSSelfSigned, "no number of a certificate; write 1 or more, or leave it out")
-	}
-	const one = "the host has one certificate; keep one of tlsSecret, tlsIssuer and tlsSelfSigned"
+	const one = "the host has one certificate; keep one of secret, issuer and selfSigned"
 	switch {
-	case args.TLSIssuer != "" && args.TLSSecret != "":
-		f.Refuse("tlsIssuer", args.TLSIssuer, one)
-	case args.TLSSelfSigned != 0 && (args.TLSSecret != "" || args.TLSIssuer != ""):
-		f.Refuse("tlsSelfSigned", args.TLSSelfSigned, one)
+	case args.Issuer != "" && args.Secret != "":
+		f.Refuse("issuer", args.Issuer, one)
+	case args.SelfSigned != 0 && (args.Secret != "" || args.Issuer != ""):
+		f.Refuse("selfSigned", args.SelfSigned, one)
 	}
 	return f
 }
 
-// certificate declares what makes the host's certificate, and returns the name of its Secret, or nil for plain HTTP.
+// certificate declares the resource that makes the certificate, and returns the name of its Secret, or nil for plain HTTP.
 func (args *ExposureArgs) certificate(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) (pulumi.StringInput, error) {
 	switch {
-	case args.TLSIssuer != "":
+	case args.TLS.Issuer != "":
 		return args.issued(ctx, name, part, parent)
-	case args.TLSSelfSigned != 0:
+	case args.TLS.SelfSigned != 0:
 		return args.selfSigned(ctx, name, part, parent)
-	case args.TLSSecret != "":
-		return pulumi.String(args.TLSSecret), nil
+	case args.TLS.Secret != "":
+		return pulumi.String(args.TLS.Secret), nil
 	}
 	return nil, nil
 }
 
-// issued has cert-manager write the certificate into a Secret: https://cert-manager.io/docs/usage/certificate/
+// issued lets cert-manager write the certificate into a Secret: https://cert-manager.io/docs/usage/certificate/
 func (args *ExposureArgs) issued(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) (pulumi.StringInput, error) {
-	kind, issuer, _ := strings.Cut(args.TLSIssuer, "/")
+	kind, issuer, _ := strings.Cut(args.TLS.Issuer, "/")
 	secret := pulumi.String(part.App + "-tls")
 	_, err := kube.Custom{
 		APIVersion: "cert-manager.io/v1", Kind: "Certificate", Part: part, Namespace: args.Namespace,
@@ -85,21 +94,21 @@ func (args *ExposureArgs) issued(ctx *pulumi.Context, name string, part kube.Par
 	return secret, err
 }
 
-// selfSigned declares a Secret with a certificate of the host. Every run makes a key, and IgnoreChanges drops all but the
-// first: the key that counts is in the Secret and, encrypted, in the state. Another host or number is another Secret.
+// selfSigned declares a Secret with a certificate of the host. Every run generates a key, and IgnoreChanges ignores all but
+// the first one, which is in the Secret and, encrypted, in the state. Another host or number gives another Secret.
 func (args *ExposureArgs) selfSigned(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) (pulumi.StringInput, error) {
 	certificate, key, err := selfSign(args.Host, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	identity := map[string]string{"host": args.Host, "number": strconv.Itoa(args.TLSSelfSigned)}
+	identity := map[string]string{"host": args.Host, "number": strconv.Itoa(args.TLS.SelfSigned)}
 	meta := part.Meta(args.Namespace)
 	meta.Name = pulumi.String(kube.ContentName(part.App+"-tls", identity))
 	secret, err := corev1.NewSecret(ctx, kube.ContentName(name+"-tls", identity), &corev1.SecretArgs{
 		Metadata:  meta,
 		Type:      pulumi.String("kubernetes.io/tls"),
 		Immutable: pulumi.Bool(true),
-		// Not stringData: the plugin turns that into data, and what is ignored has to be what is in the state.
+		// Not stringData: the plugin turns it into data, and IgnoreChanges needs the field that is in the state.
 		Data: pulumi.ToSecret(pulumi.StringMap{
 			"tls.crt": pulumi.String(base64.StdEncoding.EncodeToString([]byte(certificate))),
 			"tls.key": pulumi.String(base64.StdEncoding.EncodeToString([]byte(key))),
@@ -111,7 +120,7 @@ func (args *ExposureArgs) selfSigned(ctx *pulumi.Context, name string, part kube
 	return secret.Metadata.Name().Elem(), nil
 }
 
-// selfSign makes a key and a certificate of the host that is signed with it, both as PEM.
+// selfSign generates a key and a self-signed certificate of the host, both as PEM.
 func selfSign(host string, now time.Time) (certificate, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

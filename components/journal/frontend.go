@@ -4,62 +4,68 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
-	"example.com/journal/components/kube"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-)
 
-// maxPageSize is how many entries the API gives at a time.
-const maxPageSize = 100
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
+)
 
 // FrontendArgs are the parameters of the static page.
 type FrontendArgs struct {
 	// App is the name of the Service and the value of the label `app`. The default is the component's name.
-	App string
-	// Namespace is where the page is served. The default is the provider's namespace.
-	Namespace pulumi.StringInput
+	App string `json:"-"`
+	// Namespace is the namespace of the page's pods. Required.
+	Namespace pulumi.StringInput `json:"-"`
+	// PriorityClass is the name of the pods' PriorityClass. The default is the cluster's.
+	PriorityClass pulumi.StringInput `json:"-"`
 	// Image is the journal-web image, tagged v<semver>-<git sha>. Required.
-	Image string
-	// Replicas is the number of pods, at least 2, so that an update or a lost node takes nothing away. The default is 2.
-	Replicas int
-	// Resources are those of each pod. The default is 50m CPU and 32Mi of memory.
-	Resources kube.Resources
-	// Title is the page's title. The default is Journal.
-	Title string
-	// PageSize is how many entries the page shows at a time, 1 to 100. The default is 20.
-	PageSize int
-	// ReadOnly makes the page offer no changes. The API decides by itself what it refuses. Off by default.
-	ReadOnly bool
-	// RolloutTimeout is how long, in seconds, an update of the pods may go on without progress before it fails. The default
-	// is kube.DefaultRolloutTimeout.
-	RolloutTimeout int
-	// Versions is how many versions of the configuration are kept. The default is kube.DefaultVersions. History are the
-	// configurations of earlier updates, the last first.
-	Versions int
-	History  []map[string]string
-	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. By default pods of
-	// every namespace may.
-	IngressNamespace string
+	Image pulumi.StringInput `json:"image" required:"true"`
+	// Replicas is the number of pods. With less than 2 an update or a lost node is an outage.
+	Replicas int `json:"replicas" default:"2" minimum:"2"`
+	// Autoscaling adds pods by their load, and never has fewer than the replicas. By default there are always as many as the
+	// replicas.
+	Autoscaling *kube.Autoscaling `json:"autoscaling"`
+	// Resources are those of each pod.
+	Resources kube.Resources `json:"resources" default:"cpu=50m memory=32Mi"`
+	// Title is the page's title.
+	Title string `json:"title" default:"Journal"`
+	// PageSize is how many entries the page shows at a time. The API returns at most 100.
+	PageSize int `json:"pageSize" default:"20" minimum:"1" maximum:"100"`
+	// ReadOnly makes the page offer no changes. Whether the API refuses them is the API's own setting. The default is false.
+	ReadOnly *bool `json:"readOnly"`
+	// RolloutTimeout is how long, in seconds, an update of the pods may make no progress before it fails.
+	RolloutTimeout int `json:"rolloutTimeout" default:"180" minimum:"30"`
+	// ConfigVersions is how many versions of the configuration are kept, including the current one.
+	ConfigVersions int `json:"configVersions" default:"3" minimum:"2" maximum:"20"`
+	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. By default pods of every
+	// namespace may connect.
+	IngressNamespace string `json:"-"`
 }
 
-// Frontend is the journal's page, served by NGINX: a Deployment behind a Service. Its pods connect to nothing: the
-// browser asks the API.
+// Frontend is the journal's page, served by NGINX: a Deployment behind a Service. Its pods connect to nothing, since the
+// browser sends the requests to the API.
 type Frontend struct {
 	pulumi.ResourceState
 
-	// ServiceName is the name of the Service, whose port is kube.ServicePort.
+	// ServiceName is the name of the Service. Its port is kube.ServicePort.
 	ServiceName pulumi.StringOutput `pulumi:"serviceName"`
-	// Versions are the configurations that are kept, the current one first.
-	Versions []map[string]string
+
+	configs configs
+	rollout pulumi.CustomResource // it is there when all pods are as declared
 }
+
+// Backend returns the page as the target of routes.
+func (f *Frontend) Backend() Backend { return Backend{Service: f.ServiceName, Port: kube.ServicePort} }
 
 // frontendConfigDir is where NGINX finds the page's settings.
 const frontendConfigDir = "/etc/journal-web"
 
 // config is the page's settings as the browser reads them.
 func (args FrontendArgs) config() (map[string]string, error) {
-	text, err := json.Marshal(map[string]any{"title": args.Title, "pageSize": args.PageSize, "readOnly": args.ReadOnly})
+	text, err := json.Marshal(map[string]any{"title": args.Title, "pageSize": args.PageSize, "readOnly": args.ReadOnly != nil && *args.ReadOnly})
 	return map[string]string{"config.json": string(text)}, err
 }
 
@@ -70,53 +76,73 @@ func (args *FrontendArgs) withDefaults(name string) FrontendArgs {
 		a = *args
 	}
 	a.App = cmp.Or(a.App, name)
-	a.Replicas = cmp.Or(a.Replicas, 2)
-	a.Title = cmp.Or(a.Title, "Journal")
-	a.PageSize = cmp.Or(a.PageSize, 20)
-	a.Resources = a.Resources.WithDefaults(kube.Resources{CPU: "50m", Memory: "32Mi"})
+	rules.SetDefaults(&a)
+	a.Resources = a.Resources.WithLimits()
 	return a
 }
 
 // Check returns every rule that the arguments break, with their defaults in place, or nothing.
-func (args *FrontendArgs) Check(name string) kube.Faults {
+func (args *FrontendArgs) Check(name string) rules.Faults {
 	a := args.withDefaults(name)
-	f := checkServer(a.App, a.Image, a.Replicas, a.Resources, a.IngressNamespace)
-	if a.PageSize < 1 || a.PageSize > maxPageSize {
-		f.Refuse("pageSize", a.PageSize, "it must be 1 to %d, the most that the API gives at a time; write for example 20", maxPageSize)
-	}
-	return f
+	return append(rules.CheckTags(a), a.check()...)
+}
+
+// check returns the broken rules, except those of the tags.
+func (args FrontendArgs) check() rules.Faults {
+	return append(checkServer(args.App, args.Image, args.Resources, args.IngressNamespace), args.Autoscaling.Check(args.Replicas).In("autoscaling")...)
+}
+
+// Demand returns the most that the page takes of its namespace's quota.
+func (args *FrontendArgs) Demand(name string) kube.Demand {
+	a := args.withDefaults(name)
+	return kube.ServerDemand(a.App, a.Replicas, a.Autoscaling, a.Resources)
 }
 
 // NewFrontend declares the static page. The error names every argument that breaks a rule.
 func NewFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, opts ...pulumi.ResourceOption) (*Frontend, error) {
-	if err := args.Check(name).Err(); err != nil {
+	last, err := kube.LastOutput[configs](ctx, historyOutput(name))
+	if err != nil {
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
+	frontend, err := newFrontend(ctx, name, args, last, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return frontend, kube.KeepOutput(ctx, historyOutput(name), frontend.configs, frontend.rollout)
+}
+
+// newFrontend declares the static page. The parameter last is the configurations that the last update kept.
+func newFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, last configs, opts ...pulumi.ResourceOption) (*Frontend, error) {
 	a := args.withDefaults(name)
+	if err := slices.Concat(checkNamespace(a.Namespace), rules.CheckTags(a), a.check()).Err(); err != nil {
+		return nil, fmt.Errorf("frontend %q: %w", name, err)
+	}
+	a.Image = kube.CheckedImage(fmt.Sprintf("frontend %q", name), a.Image, rules.OwnImage)
 	frontend := &Frontend{}
 	if err := ctx.RegisterComponentResourceV2(frontendType, name, pulumi.Map{
-		"image":    pulumi.String(a.Image),
+		"image":    a.Image,
 		"replicas": pulumi.Int(a.Replicas),
 	}, frontend, opts...); err != nil {
 		return nil, err
 	}
 
-	part := kube.Part{App: a.App, Component: "frontend", Instance: name, Image: a.Image}
+	part := kube.Part{App: a.App, PartOf: partOf, Component: "frontend", Instance: name, Image: a.Image}
 	data, err := a.config()
 	if err != nil {
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
 	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
-		Part: part, Namespace: a.Namespace, Data: data, History: a.History, Keep: a.Versions,
+		Part: part, Namespace: a.Namespace, Data: data, History: last, Keep: a.ConfigVersions,
 	}, frontend)
 	if err != nil {
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
-	frontend.Versions = config.Versions
+	frontend.configs = config.Versions
 	server, err := kube.NewServer(ctx, name, kube.ServerArgs{
 		Part:           part,
 		Namespace:      a.Namespace,
 		Replicas:       a.Replicas,
+		Autoscaling:    a.Autoscaling,
 		Resources:      a.Resources,
 		RolloutTimeout: a.RolloutTimeout,
 		Volumes: corev1.VolumeArray{corev1.VolumeArgs{
@@ -129,10 +155,12 @@ func NewFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, opts ...p
 		ReadyPath:        "/",
 		LivePath:         "/healthz",
 		IngressNamespace: a.IngressNamespace,
+		PriorityClass:    a.PriorityClass,
 	}, frontend)
 	if err != nil {
 		return nil, fmt.Errorf("frontend %q: %w", name, err)
 	}
+	frontend.rollout = server.Deployment
 	frontend.ServiceName = server.Service.Metadata.Name().Elem()
 	return frontend, ctx.RegisterResourceOutputs(frontend, pulumi.Map{"serviceName": frontend.ServiceName})
 }

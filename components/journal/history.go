@@ -1,24 +1,59 @@
 package journal
 
 import (
-	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 
-	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
 )
 
-// History is what updates have deployed, the last one first in each list. A journal takes that of its last update and
-// returns its own: so earlier versions stay in the cluster and can be gone back to.
-type History struct {
-	// Redis, API and Frontend are the contents of the parts' configurations.
-	Redis    []map[string]string `json:"redis,omitempty"`
-	API      []map[string]string `json:"api,omitempty"`
-	Frontend []map[string]string `json:"frontend,omitempty"`
-	// Passwords are the numbers of the passwords of Redis.
-	Passwords []int `json:"passwords,omitempty"`
+// historyOutput is the name of the stack output with the history of a component. Each component reads its own, so that its
+// caller need not pass it.
+func historyOutput(component string) string { return component + "-history" }
+
+// history is what the last update of a journal deployed.
+type history struct {
+	Redis    redisHistory `json:"redis"`
+	API      configs      `json:"api"`
+	Frontend configs      `json:"frontend"`
 }
 
-// passwords returns the numbers of the passwords that are kept, the current one first. The first two are accepted by Redis:
-// pods that still have the one before go on while they are replaced. It is gone with the next rotation.
-func passwords(current int, history []int, keep int) []int {
-	return kube.Retain(cmp.Or(current, 1), history, keep, func(a, b int) bool { return a == b })
+// configs are the kept contents of a part's configuration, the latest one first.
+type configs []map[string]string
+
+// redisHistory is what the last update of Redis deployed. It is empty before the first update.
+type redisHistory struct {
+	Configs   configs      `json:"configs"`
+	Passwords []int        `json:"passwords"`
+	Storage   *StorageArgs `json:"storage"`
 }
+
+// checkAfter returns the rules that arguments with defaults break as an update after the last one.
+func (args RedisArgs) checkAfter(last redisHistory) rules.Faults {
+	var f rules.Faults
+	if had := last.Storage; had != nil {
+		if rules.CompareQuantities(args.Storage.Size, had.Size) < 0 {
+			f.Refuse("storage.size", args.Storage.Size, "the volumes have %s, and Kubernetes shrinks none; write %s or more", had.Size, had.Size)
+		}
+		if args.Storage.Class != had.Class {
+			f.Refuse("storage.class", args.Storage.Class, "the volumes are of class %q, and a volume stays in its class; write that again, or bring up another stack with this class, post the entries to its API, and destroy this one", had.Class)
+		}
+	}
+	if len(last.Passwords) == 0 {
+		return f
+	}
+	const list = "passwords"
+	if current := last.Passwords[0]; !slices.Contains(args.Passwords, current) {
+		f.Refuse(list, numbers(args.Passwords), "the clients of the last update sign in with password %d; write %s, and leave %d out in a later update",
+			current, numbers([]int{args.Passwords[0], current}), current)
+	} else if signIn := args.Passwords[min(1, len(args.Passwords)-1)]; !slices.Contains(last.Passwords, signIn) {
+		// See masterauth in start.sh.
+		f.Refuse(list, numbers(args.Passwords), "replicas sign in with the second number, and the pods of the last update accept %s; make %d the second",
+			numbers(last.Passwords), current)
+	}
+	return f
+}
+
+// numbers formats a list of numbers as a configuration has it.
+func numbers(list []int) string { return strings.ReplaceAll(fmt.Sprint(list), " ", ", ") }

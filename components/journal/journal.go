@@ -3,35 +3,39 @@ package journal
 import (
 	"cmp"
 	"fmt"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/kube"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
+	"example.com/journal/components/rules"
 )
 
-// Args are the parameters of the whole journal. The zero value of everything but the images is a sensible default.
+// Args are the parameters of the whole journal. Everything but the images has a sensible default.
 type Args struct {
-	// Namespace is where all parts run. The default is the provider's namespace. Two journals need two.
-	Namespace pulumi.StringInput
-	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect to the API and the
-	// page. By default pods of every namespace may.
-	IngressNamespace string
-	// Redis, API, Frontend and Exposure are the parameters of the parts. Their namespace, and the references between
-	// them, are set here.
-	Redis    RedisArgs
-	API      APIArgs
-	Frontend FrontendArgs
-	Exposure ExposureArgs
-	// ReadOnly lets entries be read and nothing be written: for a migration, or an archive. Off by default.
-	ReadOnly bool
-	// RolloutTimeout is how long, in seconds, an update of a part's pods may go on without progress before it fails, 30 or
-	// more. The default is kube.DefaultRolloutTimeout.
-	RolloutTimeout int
-	// Versions is how many versions of each configuration and of the password are kept, 2 to 20: a change needs the version
-	// before it, too. The default is kube.DefaultVersions.
-	Versions int
-	// History is what the last update has returned; empty for a first one.
-	History History
+	// Namespace is the namespace of all parts. Two journals need two namespaces. Required.
+	Namespace pulumi.StringInput `json:"-"`
+	// PriorityClass is the name of the PriorityClass of all pods. The default is the cluster's.
+	PriorityClass pulumi.StringInput `json:"-"`
+	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect to the API and the page. By
+	// default pods of every namespace may connect.
+	IngressNamespace string `json:"-"`
+	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
+	DNS kube.DNS `json:"-"`
+	// Redis, API, Frontend and Exposure are the parameters of the parts. What a part leaves out and the journal has, such as
+	// the namespace, is the journal's. They do not say what else a part leads to: the parts of a journal lead to each other.
+	Redis    RedisArgs    `json:"redis"`
+	API      APIArgs      `json:"api"`
+	Frontend FrontendArgs `json:"frontend"`
+	Exposure ExposureArgs `json:"exposure"`
+	// ReadOnly lets users read entries but not change them: for a migration, or an archive.
+	ReadOnly bool `json:"readOnly"`
+	// RolloutTimeout is how long, in seconds, an update of a part's pods may make no progress before it fails. The old pods
+	// stay.
+	RolloutTimeout int `json:"rolloutTimeout" default:"180" minimum:"30"`
+	// ConfigVersions is how many versions of each configuration are kept, including the current one, so that a failed rollout
+	// can go back to the one before.
+	ConfigVersions int `json:"configVersions" default:"3" minimum:"2" maximum:"20"`
 }
 
 // Journal is the whole application: Redis, the REST API, the static page and the routes to them.
@@ -43,72 +47,124 @@ type Journal struct {
 	API      *API
 	Frontend *Frontend
 	Exposure *Exposure
+	// Workloads exist once every pod of the journal is as declared.
+	Workloads []pulumi.CustomResource
 }
 
-// withDefaults returns a copy in which the parts have their names, whatever the journal's own name is: the Services of
-// every journal are redis, api and frontend.
-func (args *Args) withDefaults() Args {
+// named returns a copy in which the parts have names. They do not depend on the journal's own name: the Services of every
+// journal are redis, api and frontend. It takes nil as all defaults.
+func (args *Args) named() Args {
 	var a Args
 	if args != nil {
 		a = *args
 	}
-	a.Redis.App, a.API.App, a.Frontend.App, a.Exposure.App = "redis", "api", "frontend", "exposure"
-	a.Redis.Clients = []string{a.API.App}
-	a.RolloutTimeout, a.Versions = cmp.Or(a.RolloutTimeout, kube.DefaultRolloutTimeout), cmp.Or(a.Versions, kube.DefaultVersions)
-	a.Redis.RolloutTimeout, a.API.RolloutTimeout, a.Frontend.RolloutTimeout = a.RolloutTimeout, a.RolloutTimeout, a.RolloutTimeout
-	a.Redis.Versions, a.API.Versions, a.Frontend.Versions = a.Versions, a.Versions, a.Versions
-	a.Redis.History, a.API.History, a.Frontend.History = a.History.Redis, a.History.API, a.History.Frontend
-	a.Redis.PasswordHistory = a.History.Passwords
-	a.API.ReadOnly, a.Frontend.ReadOnly = a.ReadOnly, a.ReadOnly
+	a.Redis.App, a.API.App = cmp.Or(a.Redis.App, "redis"), cmp.Or(a.API.App, "api")
+	a.Frontend.App, a.Exposure.App = cmp.Or(a.Frontend.App, "frontend"), cmp.Or(a.Exposure.App, "exposure")
+	if len(a.Redis.Clients) == 0 {
+		a.Redis.Clients = []string{a.API.App}
+	}
 	return a
 }
 
-// Check returns every rule that the arguments of the parts break. A fault's field begins with its part's name, as in
-// redisReplicas.
-func (args *Args) Check() kube.Faults {
-	a := args.withDefaults()
-	var all kube.Faults
-	if a.IngressNamespace != "" {
-		all.Check("ingressNamespace", a.IngressNamespace, kube.CheckName(a.IngressNamespace))
-	}
-	if a.RolloutTimeout < 30 {
-		all.Refuse("rolloutTimeout", a.RolloutTimeout, "too short, in seconds, for a pod to start and answer its probes; write 30 or more")
-	}
-	if a.Versions < 2 || a.Versions > 20 {
-		all.Refuse("configVersions", a.Versions, "it must be 2 to 20: the current version, and at least the one to go back to; write for example 3")
-	}
+// shared returns a copy in which each part takes omitted fields from the journal.
+func (args *Args) shared() Args {
+	a := args.named()
 	for _, part := range []struct {
-		name   string
-		faults kube.Faults
+		timeout, versions *int
+		readOnly          **bool
 	}{
-		{"redis", a.Redis.Check(a.Redis.App)},
-		{"api", a.API.Check(a.API.App)},
-		{"frontend", a.Frontend.Check(a.Frontend.App)},
-		{"exposure", a.Exposure.Check(a.Exposure.App)},
+		{&a.Redis.RolloutTimeout, &a.Redis.ConfigVersions, nil},
+		{&a.API.RolloutTimeout, &a.API.ConfigVersions, &a.API.ReadOnly},
+		{&a.Frontend.RolloutTimeout, &a.Frontend.ConfigVersions, &a.Frontend.ReadOnly},
 	} {
-		for _, fault := range part.faults {
-			all = append(all, fault.Within(part.name))
+		*part.timeout, *part.versions = cmp.Or(*part.timeout, a.RolloutTimeout), cmp.Or(*part.versions, a.ConfigVersions)
+		if part.readOnly != nil {
+			*part.readOnly = cmp.Or(*part.readOnly, &a.ReadOnly)
 		}
 	}
-	return all
+	for _, namespace := range []*pulumi.StringInput{&a.Redis.Namespace, &a.API.Namespace, &a.Frontend.Namespace, &a.Exposure.Namespace} {
+		*namespace = cmp.Or(*namespace, a.Namespace)
+	}
+	for _, class := range []*pulumi.StringInput{&a.Redis.PriorityClass, &a.API.PriorityClass, &a.Frontend.PriorityClass} {
+		*class = cmp.Or(*class, a.PriorityClass)
+	}
+	a.API.IngressNamespace = cmp.Or(a.API.IngressNamespace, a.IngressNamespace)
+	a.Frontend.IngressNamespace = cmp.Or(a.Frontend.IngressNamespace, a.IngressNamespace)
+	for _, dns := range []*kube.DNS{&a.Redis.DNS, &a.API.DNS} {
+		if *dns == nil {
+			*dns = a.DNS
+		}
+	}
+	return a
 }
 
-// History is what the next update takes as Args.History. It is there when Redis and the API have rolled out: until then the API
-// may have the password of the update before, which this history may let the next update forget.
-func (j *Journal) History() pulumix.Output[History] {
-	return pulumix.Apply(j.API.rollout, func(pulumi.ID) History {
-		return History{Redis: j.Redis.Versions, API: j.API.Versions, Frontend: j.Frontend.Versions, Passwords: j.Redis.Passwords}
-	})
+// Check returns every rule that the arguments and those of the parts break. A part's faults have paths such as redis.replicas.
+func (args *Args) Check() rules.Faults {
+	a := args.named() // not shared, so that a fault of what is shared is reported once
+	rules.SetDefaults(&a)
+	all := rules.CheckTags(a)
+	if a.IngressNamespace != "" {
+		all.Check("ingressNamespace", a.IngressNamespace, rules.CheckName(a.IngressNamespace))
+	}
+	all = append(all, a.DNS.Check()...)
+	const own = "the parts of a journal lead to each other; leave it out, or declare the parts one by one, with NewRedis, NewAPI, NewFrontend and NewExposure"
+	if a.API.Redis.given() {
+		all.Refuse("api.redis", "", own)
+	}
+	if a.Exposure.API != (Backend{}) {
+		all.Refuse("exposure.api", "", own)
+	}
+	if a.Exposure.Frontend != (Backend{}) {
+		all.Refuse("exposure.frontend", "", own)
+	}
+	all = append(all, a.Redis.withDefaults("").check().In("redis")...)
+	all = append(all, a.API.withDefaults("").check().In("api")...)
+	all = append(all, a.Frontend.withDefaults("").check().In("frontend")...)
+	return append(all, a.Exposure.withDefaults("").check().In("exposure")...)
+}
+
+// checkNamespaces returns the faults of the journal's namespace, and of the parts' own ones.
+func (args *Args) checkNamespaces() rules.Faults {
+	f := checkNamespace(args.Namespace)
+	for _, part := range []struct {
+		name      string
+		namespace pulumi.StringInput
+	}{{"redis", args.Redis.Namespace}, {"api", args.API.Namespace}, {"frontend", args.Frontend.Namespace}, {"exposure", args.Exposure.Namespace}} {
+		if part.namespace != args.Namespace {
+			f = append(f, checkNamespace(part.namespace).In(part.name)...)
+		}
+	}
+	return f
+}
+
+// Demand returns the most that the journal takes of its namespace's quota, part by part.
+func (args *Args) Demand() []kube.Demand {
+	a := args.named()
+	return []kube.Demand{a.Redis.Demand(a.Redis.App), a.API.Demand(a.API.App), a.Frontend.Demand(a.Frontend.App)}
+}
+
+// CheckUpdate returns what Check returns, and the rules that the arguments break as an update of the journal of this name:
+// volumes that would shrink, or a password that is still used. It lets a program refuse an update before it declares anything.
+func (args *Args) CheckUpdate(ctx *pulumi.Context, name string) (rules.Faults, error) {
+	last, err := kube.LastOutput[history](ctx, historyOutput(name))
+	return args.checkAfter(last), err
+}
+
+func (args *Args) checkAfter(last history) rules.Faults {
+	a := args.shared()
+	return append(args.Check(), a.Redis.withDefaults("").checkAfter(last.Redis).In("redis")...)
 }
 
 // New declares the journal. The error names every argument that breaks a rule, of all parts at once.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Journal, error) {
-	if err := args.Check().Err(); err != nil {
+	last, err := kube.LastOutput[history](ctx, historyOutput(name))
+	if err != nil {
 		return nil, fmt.Errorf("journal %q: %w", name, err)
 	}
-	a := args.withDefaults()
-	a.Redis.Namespace, a.API.Namespace, a.Frontend.Namespace, a.Exposure.Namespace = a.Namespace, a.Namespace, a.Namespace, a.Namespace
-	a.API.IngressNamespace, a.Frontend.IngressNamespace = a.IngressNamespace, a.IngressNamespace
+	a := args.shared()
+	if err := slices.Concat(a.checkNamespaces(), args.checkAfter(last)).Err(); err != nil {
+		return nil, fmt.Errorf("journal %q: %w", name, err)
+	}
 	j := &Journal{}
 	if err := ctx.RegisterComponentResourceV2(journalType, name, pulumi.Map{}, j, opts...); err != nil {
 		return nil, err
@@ -116,19 +172,23 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 	// The parts' names in Pulumi's state begin with the journal's, so that two journals fit into one stack.
 	child := pulumi.Parent(j)
-	var err error
-	if j.Redis, err = NewRedis(ctx, name+"-redis", &a.Redis, child); err != nil {
+	if j.Redis, err = newRedis(ctx, name+"-redis", &a.Redis, last.Redis, child); err != nil {
 		return nil, err
 	}
-	a.API.Redis = j.Redis
-	if j.API, err = NewAPI(ctx, name+"-api", &a.API, child); err != nil {
+	a.API.Redis = j.Redis.Client()
+	if j.API, err = newAPI(ctx, name+"-api", &a.API, last.API, child); err != nil {
 		return nil, err
 	}
-	if j.Frontend, err = NewFrontend(ctx, name+"-frontend", &a.Frontend, child); err != nil {
+	if j.Frontend, err = newFrontend(ctx, name+"-frontend", &a.Frontend, last.Frontend, child); err != nil {
 		return nil, err
 	}
-	a.Exposure.API, a.Exposure.Frontend = j.API, j.Frontend
+	a.Exposure.API, a.Exposure.Frontend = j.API.Backend(), j.Frontend.Backend()
 	if j.Exposure, err = NewExposure(ctx, name+"-exposure", &a.Exposure, child); err != nil {
+		return nil, err
+	}
+	j.Workloads = []pulumi.CustomResource{j.Redis.rollout, j.API.rollout, j.Frontend.rollout}
+	this := history{Redis: j.Redis.history, API: j.API.configs, Frontend: j.Frontend.configs}
+	if err := kube.KeepOutput(ctx, historyOutput(name), this, j.Workloads...); err != nil {
 		return nil, err
 	}
 	return j, ctx.RegisterResourceOutputs(j, pulumi.Map{

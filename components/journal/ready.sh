@@ -1,9 +1,9 @@
 #!/bin/sh
-# Succeeds when this Redis may be sent requests: a primary that has loaded its data, or a replica in sync with it.
+# Succeeds if this Redis can serve requests: as a primary that has loaded its data, or as a replica in sync with it.
 set -eu
 . /etc/redis/lib.sh
 
-info=$(ask 'INFO replication' | tr -d '\r')
+info=$(ask probe 'INFO replication' | tr -d '\r')
 case "$info" in
 *role:master*) ;;
 *role:slave*master_link_status:up*) ;;

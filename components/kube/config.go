@@ -1,6 +1,9 @@
 package kube
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -8,22 +11,17 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// DefaultVersions is how many versions of a configuration or a password are kept: the current one, the one that a rollout may
-// have to go back to, and one more for a rollback that comes late.
-const DefaultVersions = 3
-
-// ConfigArgs describe the configuration of a part. It never changes: another content is another object.
+// ConfigArgs describe the configuration of a part. The object never changes: other content is another object.
 type ConfigArgs struct {
 	// Part says whose configuration it is.
 	Part Part
 	// Namespace is where the part runs.
 	Namespace pulumi.StringInput
-	// Data is the current content: the values of environment variables, or files, by name.
+	// Data is the current content by name: the values of environment variables, or files.
 	Data map[string]string
 	// History is the content of earlier updates, the last one first.
 	History []map[string]string
-	// Keep is how many versions stay in the cluster and in the state, the current one among them. The default is
-	// DefaultVersions.
+	// Keep is how many versions stay in the cluster and in the state, including the current one.
 	Keep int
 }
 
@@ -31,12 +29,12 @@ type ConfigArgs struct {
 type Config struct {
 	// Name is the name of the current version's ConfigMap. A pod that refers to it is replaced when the content changes.
 	Name pulumi.StringOutput
-	// Versions are the contents that are kept, the current one first. It is the next update's History.
+	// Versions are the contents that are kept, the current one first. The next update takes them as its History.
 	Versions []map[string]string
 }
 
-// NewConfig declares a part's configuration as immutable ConfigMaps that are called by their content, <app>-config-<hash>:
-// the current version and the most recent ones of the history. An older one leaves the program, and so the cluster.
+// NewConfig declares a part's configuration as immutable ConfigMaps that are named by their content, <app>-config-<hash>: the
+// current version and the most recent ones of the history. It no longer declares older ones, so the engine deletes them.
 func NewConfig(ctx *pulumi.Context, name string, args ConfigArgs, parent pulumi.Resource) (Config, error) {
 	config := Config{Versions: Retain(args.Data, args.History, args.Keep, maps.Equal)}
 	for i, data := range config.Versions {
@@ -58,13 +56,9 @@ func NewConfig(ctx *pulumi.Context, name string, args ConfigArgs, parent pulumi.
 	return config, nil
 }
 
-// Retain returns the versions that are kept of something: the current one, then those of the history that differ from it and
-// from each other, at most keep in all; the default of keep is DefaultVersions. Going back to a version that is still there
-// moves it to the front.
+// Retain returns the versions to keep: the current one, then those of the history that differ from it and from each other, at
+// most keep in total. A version of the history that becomes current again moves to the front.
 func Retain[T any](current T, history []T, keep int, equal func(a, b T) bool) []T {
-	if keep == 0 {
-		keep = DefaultVersions
-	}
 	versions := []T{current}
 	for _, version := range history {
 		known := false
@@ -76,4 +70,16 @@ func Retain[T any](current T, history []T, keep int, equal func(a, b T) bool) []
 		}
 	}
 	return versions
+}
+
+// contentDigits is how many hexadecimal digits of the hash are in an object's name. 40 bits are enough, because one prefix has
+// only a few contents.
+const contentDigits = 10
+
+// ContentName returns the name of an object that never changes, made from its content. Other content gives another name; the
+// same content gives the same name, in whatever order its keys are.
+func ContentName(prefix string, content map[string]string) string {
+	text, _ := json.Marshal(content) // of texts, sorted by key: it does not fail
+	sum := sha256.Sum256(text)
+	return prefix + "-" + hex.EncodeToString(sum[:])[:contentDigits]
 }

@@ -1,3 +1,3 @@
-// Package kube holds what every component shares: the rules for names, images and quantities, the labels, the hardened
-// pod and the stateless HTTP server. It knows Kubernetes and nothing of the journal.
+// Package kube holds what all components share: labels, resources, the hardened pod, the stateless HTTP server and its
+// NetworkPolicies. It depends on Kubernetes only, not on the journal.
 package kube

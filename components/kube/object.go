@@ -10,22 +10,28 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Object is a Kubernetes object as plain values, in the form that its JSON has. It is for objects that are data before
-// they are resources, such as those that a program in the cluster applies as well, or a file that others read too.
-// Everything else is declared with the SDK's types.
+// Object is a Kubernetes object as plain values, in the form of its JSON. Use it only for objects that are also data, such as
+// those that a program in the cluster applies or a file that others read. Declare all other objects with the SDK's types.
 type Object map[string]any
 
-// Name returns metadata.name.
+// Name returns metadata.name, or nothing for an object without one.
 func (o Object) Name() string {
-	metadata, _ := o["metadata"].(map[string]any)
-	name, _ := metadata["name"].(string)
-	return name
+	var named struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	// Through JSON, since the metadata may be a map of any type.
+	if text, err := json.Marshal(o); err != nil || json.Unmarshal(text, &named) != nil {
+		return ""
+	}
+	return named.Metadata.Name
 }
 
 // Declare registers a plain object as the resource that the SDK's type of the same kind would be: same token, same
 // provider, same preview. A namespace that is not nil becomes its metadata.namespace.
 func Declare(ctx *pulumi.Context, name string, object Object, namespace pulumi.StringInput, opts ...pulumi.ResourceOption) (pulumi.CustomResource, error) {
-	// Through JSON, so that whatever plain types the object was written with, the engine sees those of JSON.
+	// Through JSON, so that the engine sees JSON's types, whatever plain types the object has.
 	text, err := json.Marshal(object)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -54,14 +60,14 @@ func Declare(ctx *pulumi.Context, name string, object Object, namespace pulumi.S
 	return register(ctx, name, plain.APIVersion, plain.Kind, inputs, opts...)
 }
 
-// Custom describes an object of a kind that the SDK has no type for, where the specification refers to other resources.
+// Custom describes an object of a kind that the SDK has no type for and whose specification refers to other resources.
 type Custom struct {
 	// APIVersion and Kind are the object's, such as gateway.networking.k8s.io/v1 and HTTPRoute.
 	APIVersion, Kind string
-	// Part says which part of the application the object belongs to, and Name what it is called; the default is the part's App.
+	// Part is the part of the application that the object belongs to. Name is the object's name; the default is the part's App.
 	Part Part
 	Name string
-	// Namespace is where the object is. The default is the provider's namespace.
+	// Namespace is where the object is.
 	Namespace pulumi.StringInput
 	// Spec is the object's specification.
 	Spec pulumi.Map

@@ -1,34 +1,40 @@
 package kube
 
 import (
+	"slices"
+
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// UserID is the user and group that every container runs as: above 10000, so that it is nobody on the node.
+// UserID is the user and group that every container runs as: above 10000, so that no user of the node has the same.
 const UserID = 10001
 
-// ScoreIgnore is the annotation that names the checks of kube-score which do not hold for an object.
+// ScoreIgnore is the annotation that names the checks of kube-score that do not apply to an object.
 const ScoreIgnore = "kube-score/ignore"
 
-// ignoredChecks are kube-score's checks that do not hold here. It asks for the pull policy Always, so that an image
-// whose tag was moved is noticed; every image here is named by a tag that cannot move, and a node that has it can start
-// a pod while the registry is away.
+// ignoredChecks are kube-score's checks that do not apply here. It demands the pull policy Always, in case a tag was moved.
+// Every image here has a tag that cannot move, so a node that has the image can start a pod while the registry is down.
 const ignoredChecks = "container-image-pull-policy"
 
-// Pod is what differs between the pods of two parts. The rest is the same for all: see Template.
+// Pod is what differs between the pods of two parts. Template sets the rest.
 type Pod struct {
 	// Part says whose pod it is.
 	Part Part
-	// ServiceAccount is the name of the account the pod runs under; its token is never mounted.
+	// ServiceAccount is the name of the account that the pod runs as. Its token is not mounted.
 	ServiceAccount pulumi.StringInput
-	// Container is the pod's one container, without security context: Template sets it.
+	// Container is the pod's only container, without a security context: Template sets that.
 	Container corev1.ContainerArgs
 	// Volumes are the volumes that the container mounts, besides the writable /tmp that every pod has.
 	Volumes corev1.VolumeArray
+	// Apart puts each pod of the part on a node of its own; a pod without a free node stays pending. By default the pods are
+	// spread over the nodes as far as possible.
+	Apart bool
 	// TerminationGracePeriod is how long the pod may take to stop, in seconds.
 	TerminationGracePeriod int
+	// PriorityClass is the name of the pod's PriorityClass. The default is the cluster's.
+	PriorityClass pulumi.StringInput
 }
 
 // Template returns a pod template that satisfies the "restricted" Pod Security Standard: it runs as an ordinary user
@@ -48,10 +54,26 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 		RunAsUser:                pulumi.Int(UserID),
 		SeccompProfile:           corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 	}
-	mounts, _ := container.VolumeMounts.(corev1.VolumeMountArray)
-	container.VolumeMounts = append(corev1.VolumeMountArray{
-		corev1.VolumeMountArgs{Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp")},
-	}, mounts...)
+	var affinity corev1.AffinityPtrInput
+	if p.Apart {
+		affinity = corev1.AffinityArgs{PodAntiAffinity: corev1.PodAntiAffinityArgs{
+			RequiredDuringSchedulingIgnoredDuringExecution: corev1.PodAffinityTermArray{corev1.PodAffinityTermArgs{
+				LabelSelector: metav1.LabelSelectorArgs{MatchLabels: p.Part.Selector()},
+				TopologyKey:   pulumi.String("kubernetes.io/hostname"),
+			}},
+		}}
+	}
+	tmp := corev1.VolumeMountArray{corev1.VolumeMountArgs{Name: pulumi.String("tmp"), MountPath: pulumi.String("/tmp")}}
+	switch mounts := container.VolumeMounts.(type) {
+	case nil:
+		container.VolumeMounts = tmp
+	case corev1.VolumeMountArray:
+		container.VolumeMounts = slices.Concat(tmp, mounts)
+	default: // an output
+		container.VolumeMounts = pulumi.All(tmp, mounts).ApplyT(func(all []any) []corev1.VolumeMount {
+			return slices.Concat(all[0].([]corev1.VolumeMount), all[1].([]corev1.VolumeMount))
+		}).(corev1.VolumeMountArrayOutput)
+	}
 
 	return corev1.PodTemplateSpecArgs{
 		Metadata: metav1.ObjectMetaArgs{
@@ -59,6 +81,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 			Annotations: pulumi.StringMap{ScoreIgnore: pulumi.String(ignoredChecks)},
 		},
 		Spec: corev1.PodSpecArgs{
+			Affinity:                     affinity,
 			AutomountServiceAccountToken: pulumi.Bool(false),
 			Containers:                   corev1.ContainerArray{container},
 			EnableServiceLinks:           pulumi.Bool(false), // addresses come from configuration, not from neighbours' names
@@ -70,6 +93,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 				RunAsUser:           pulumi.Int(UserID),
 				SeccompProfile:      corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
 			},
+			PriorityClassName:             p.PriorityClass,
 			ServiceAccountName:            p.ServiceAccount,
 			TerminationGracePeriodSeconds: pulumi.Int(p.TerminationGracePeriod),
 			TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{corev1.TopologySpreadConstraintArgs{
@@ -86,23 +110,25 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	}
 }
 
-// SecretFile is one key of a Secret as a file.
-type SecretFile struct {
+// SecretKeys are keys of a Secret as files.
+type SecretKeys struct {
 	// Secret is the Secret's name.
 	Secret pulumi.StringInput
-	// Key is the key in the Secret and File the name of its file.
-	Key, File string
+	// Keys are the keys. Each is the name of its file, after Prefix.
+	Keys   []string
+	Prefix string
 }
 
-// SecretFiles mounts keys of Secrets as files of one folder. The kubelet keeps it in memory (tmpfs), readable by the
-// container's group alone.
-func SecretFiles(volume, dir string, files ...SecretFile) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
+// SecretFiles mounts keys of Secrets as files of one directory. The kubelet keeps them in memory (tmpfs). Only the container's
+// group can read them.
+func SecretFiles(volume, dir string, secrets ...SecretKeys) (corev1.VolumeArgs, corev1.VolumeMountArgs) {
 	sources := corev1.VolumeProjectionArray{}
-	for _, file := range files {
-		sources = append(sources, corev1.VolumeProjectionArgs{Secret: corev1.SecretProjectionArgs{
-			Name:  file.Secret,
-			Items: corev1.KeyToPathArray{corev1.KeyToPathArgs{Key: pulumi.String(file.Key), Path: pulumi.String(file.File)}},
-		}})
+	for _, secret := range secrets {
+		items := corev1.KeyToPathArray{}
+		for _, key := range secret.Keys {
+			items = append(items, corev1.KeyToPathArgs{Key: pulumi.String(key), Path: pulumi.String(secret.Prefix + key)})
+		}
+		sources = append(sources, corev1.VolumeProjectionArgs{Secret: corev1.SecretProjectionArgs{Name: secret.Secret, Items: items}})
 	}
 	return corev1.VolumeArgs{
 			Name:      pulumi.String(volume),
@@ -114,8 +140,8 @@ func SecretFiles(volume, dir string, files ...SecretFile) (corev1.VolumeArgs, co
 		}
 }
 
-// HTTPProbe returns a probe that asks for a path at a port of the container, by the port's name, every so many seconds. An
-// answer may take 3 s; after this many failures one after the other the probe has failed.
+// HTTPProbe returns a probe that requests a path at a named port of the container every period seconds. An answer may take 3
+// s. The probe fails after this many consecutive failures.
 func HTTPProbe(port, path string, period, failures int) corev1.ProbeArgs {
 	return corev1.ProbeArgs{
 		HttpGet:          corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.String(port)},

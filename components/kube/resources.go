@@ -5,49 +5,65 @@ import (
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/rules"
 )
 
-// ephemeralStorage bounds what a container may write outside its volumes: its logs, since its file system is read-only.
+// ephemeralStorage limits what a container may write outside its volumes: its logs, since its file system is read-only.
 const ephemeralStorage = "64Mi"
 
-// Resources are what one container is given. Requests equal limits unless a limit is set apart, so that a pod has the
-// Guaranteed quality of service and neighbors cannot take from it.
+// Resources are what one container is given. A limit equals its request unless it is set, so that the pod has the Guaranteed
+// quality of service and its neighbors cannot take its resources.
 type Resources struct {
 	// CPU is the request, a Kubernetes quantity such as 100m.
-	CPU string
+	CPU string `json:"cpu" format:"quantity"`
+	// CPULimit is the limit. The default is the request.
+	CPULimit string `json:"cpuLimit" format:"quantity"`
 	// Memory is the request, a Kubernetes quantity such as 128Mi.
-	Memory string
-	// CPULimit is the limit; empty means the request.
-	CPULimit string
-	// MemoryLimit is the limit; empty means the request.
-	MemoryLimit string
+	Memory string `json:"memory" format:"quantity"`
+	// MemoryLimit is the limit. The default is the request.
+	MemoryLimit string `json:"memoryLimit" format:"quantity"`
 }
 
-// WithDefaults returns the resources with what is empty taken from defaults, and the limits from the requests.
-func (r Resources) WithDefaults(defaults Resources) Resources {
-	r.CPU = cmp.Or(r.CPU, defaults.CPU)
-	r.Memory = cmp.Or(r.Memory, defaults.Memory)
+// WithLimits returns the resources with empty limits taken from the requests.
+func (r Resources) WithLimits() Resources {
 	r.CPULimit = cmp.Or(r.CPULimit, r.CPU)
 	r.MemoryLimit = cmp.Or(r.MemoryLimit, r.Memory)
 	return r
 }
 
-// Check records quantities that are none, and a limit below its request.
-func (r Resources) Check(f *Faults) {
-	f.Check("cpu", r.CPU, CheckCPU(r.CPU))
-	f.Check("memory", r.Memory, CheckBytes(r.Memory))
+// Larger returns the larger one of each resource.
+func (r Resources) Larger(other Resources) Resources {
+	larger := func(a, b string) string {
+		if rules.CompareQuantities(a, b) < 0 {
+			return b
+		}
+		return a
+	}
+	return Resources{
+		CPU: larger(r.CPU, other.CPU), Memory: larger(r.Memory, other.Memory),
+		CPULimit: larger(r.CPULimit, other.CPULimit), MemoryLimit: larger(r.MemoryLimit, other.MemoryLimit),
+	}
+}
+
+// Check returns the faults of the resources: invalid quantities, and limits below their requests.
+func (r Resources) Check() rules.Faults {
+	var f rules.Faults
+	f.Check("cpu", r.CPU, rules.CheckCPU(r.CPU))
+	f.Check("memory", r.Memory, rules.CheckBytes(r.Memory))
 	if r.CPULimit != r.CPU {
-		f.Check("cpuLimit", r.CPULimit, CheckCPU(r.CPULimit))
+		f.Check("cpuLimit", r.CPULimit, rules.CheckCPU(r.CPULimit))
 	}
 	if r.MemoryLimit != r.Memory {
-		f.Check("memoryLimit", r.MemoryLimit, CheckBytes(r.MemoryLimit))
+		f.Check("memoryLimit", r.MemoryLimit, rules.CheckBytes(r.MemoryLimit))
 	}
-	if CompareQuantities(r.CPULimit, r.CPU) < 0 {
+	if rules.CompareQuantities(r.CPULimit, r.CPU) < 0 {
 		f.Refuse("cpuLimit", r.CPULimit, "below the request of %s; raise the limit or lower the request", r.CPU)
 	}
-	if CompareQuantities(r.MemoryLimit, r.Memory) < 0 {
+	if rules.CompareQuantities(r.MemoryLimit, r.Memory) < 0 {
 		f.Refuse("memoryLimit", r.MemoryLimit, "below the request of %s; raise the limit or lower the request", r.Memory)
 	}
+	return f
 }
 
 // Requirements returns the resources in the form that a container takes.

@@ -9,39 +9,48 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// DefaultRolloutTimeout is how long, in seconds, a rollout may go on without progress: pods of an image of a few hundred
-// megabytes are up by then, and a person still waits for the answer.
-const DefaultRolloutTimeout = 180
-
-// Rollout returns the option that ends an update of a workload whose rollout takes longer than this, in seconds. The engine
-// waits a little longer than Kubernetes, so that it hears the reason.
+// Rollout returns the option that fails an update of a workload whose rollout takes longer than this, in seconds. The engine
+// waits a little longer than Kubernetes, so that it receives the reason.
 func Rollout(seconds int) pulumi.ResourceOption {
 	limit := fmt.Sprintf("%ds", seconds+15)
 	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit})
 }
 
+// surge is how many pods an update adds before it takes one away.
+const surge = 1
+
 // RollingUpdate returns the strategy of a Deployment whose update costs no capacity: a new pod is ready before an old one goes.
 func RollingUpdate() appsv1.DeploymentStrategyArgs {
 	return appsv1.DeploymentStrategyArgs{
 		Type:          pulumi.String("RollingUpdate"),
-		RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(1), MaxUnavailable: pulumi.Int(0)},
+		RollingUpdate: appsv1.RollingUpdateDeploymentArgs{MaxSurge: pulumi.Int(surge), MaxUnavailable: pulumi.Int(0)},
 	}
 }
 
-// SkipAwait is the annotation of an object that the engine does not wait for. Services have it: one is ready for the engine
-// when all of its pods are, so it would wait, for ten minutes, for a pod that its workload has long given up.
+// SkipAwait is the annotation of an object that the engine does not wait for. Services have it: the engine would wait until
+// all of their pods are ready, up to ten minutes, even after the rollout of the workload has failed.
 const SkipAwait = "pulumi.com/skipAwait"
 
-// generationAnnotation is the generation of a workload whose rollout was waited for.
-const generationAnnotation = "journal.example.com/rolled-out-generation"
+// PatchForce is the annotation of a patch that takes over the fields it sets, whichever manager owns them.
+const PatchForce = "pulumi.com/patchForce"
 
-// AwaitRollout returns what is there when every pod of the StatefulSet is of the declared revision and ready, and fails with the
-// pods' own reason when that takes longer than this, in seconds.
+// AwaitArgs are the parameters of waiting for a rollout.
+type AwaitArgs struct {
+	// Annotation is the annotation that records the generation of the workload.
+	Annotation string
+	// Timeout is how long, in seconds, the rollout may take.
+	Timeout int
+	// After are the resources to wait for first.
+	After []pulumi.Resource
+}
+
+// AwaitRollout returns a resource that exists once every pod of the StatefulSet has the declared revision and is ready, and
+// the resources in After exist. It fails with the pods' own reason if that takes too long.
 //
-// The engine's wait for the StatefulSet itself is not enough: it begins with the status that is there, and before the
-// controller has seen an update, that is the status of the revision before, all of whose pods are ready. So the generation of
-// each update is noted at the StatefulSet, and the engine waits again for the object that it has changed.
-func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, seconds int, parent pulumi.Resource) (pulumi.Resource, error) {
+// The engine's own wait for the StatefulSet is not enough. It begins with the current status, and until the controller has
+// seen an update, that is the status of the previous revision, all of whose pods are ready. AwaitRollout therefore writes the
+// generation of each update into an annotation, and the engine waits again for the object that it has changed.
+func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, args AwaitArgs, parent pulumi.Resource) (pulumi.CustomResource, error) {
 	generation := set.Metadata.Generation().ApplyT(func(generation *int) string {
 		if generation == nil {
 			return ""
@@ -53,11 +62,11 @@ func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, sec
 			Name:      set.Metadata.Name(),
 			Namespace: set.Metadata.Namespace(),
 			Annotations: pulumi.StringMap{
-				generationAnnotation: generation,
-				// A patch has a field manager of its own, with a name that only the state knows. When that was lost, the next
-				// one takes the annotation over.
-				"pulumi.com/patchForce": pulumi.String("true"),
+				args.Annotation: generation,
+				// A patch has its own field manager, with a name that only the state has. If the state was lost, the next
+				// patch takes the annotation over.
+				PatchForce: pulumi.String("true"),
 			},
 		},
-	}, pulumi.Parent(parent), pulumi.DependsOn([]pulumi.Resource{set}), pulumi.DeletedWith(set), Rollout(seconds))
+	}, pulumi.Parent(parent), pulumi.DependsOn(append([]pulumi.Resource{set}, args.After...)), pulumi.DeletedWith(set), Rollout(args.Timeout))
 }

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"cmp"
 	"fmt"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -19,13 +18,13 @@ const (
 	HTTPPort = 8080
 
 	httpPortName = "http"
-	// endpointsDelay is how long, in seconds, a pod goes on serving after it was told to stop: the time until every
-	// proxy and Ingress controller has learned that it is no endpoint any more.
+	// endpointsDelay is how long, in seconds, a terminating pod continues to serve, until every proxy and Ingress controller
+	// has removed it from its endpoints.
 	endpointsDelay = 5
-	// minReadySeconds is how long, in seconds, a new pod has to stay ready before it counts and an old one goes: one that
-	// ends with its first requests takes nobody's place.
+	// minReadySeconds is how long, in seconds, a new pod must stay ready before an old one is stopped, so that a pod that
+	// fails at its first requests replaces none.
 	minReadySeconds = 2
-	// terminationGracePeriod is how long, in seconds, open requests then have to end.
+	// terminationGracePeriod is how long, in seconds, open requests then have to finish.
 	terminationGracePeriod = 30
 )
 
@@ -35,9 +34,11 @@ type ServerArgs struct {
 	Part Part
 	// Namespace is where everything is created.
 	Namespace pulumi.StringInput
-	// Replicas is how many pods serve.
+	// Replicas is how many pods serve, or with Autoscaling the least of them.
 	Replicas int
-	// Resources are what each pod is given.
+	// Autoscaling lets the cluster add pods by their load. By default it adds none.
+	Autoscaling *Autoscaling
+	// Resources are those of each pod.
 	Resources Resources
 	// Env are the container's environment variables. Secrets never go here.
 	Env corev1.EnvVarArray
@@ -46,17 +47,18 @@ type ServerArgs struct {
 	// Volumes and Mounts are what the container mounts.
 	Volumes corev1.VolumeArray
 	Mounts  corev1.VolumeMountArray
-	// ReadyPath and LivePath are the URL paths of the probes: may the pod be sent requests, and does it live.
+	// ReadyPath and LivePath are the URL paths of the readiness probe and of the liveness probe.
 	ReadyPath, LivePath string
-	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. Empty lets pods of
-	// every namespace connect, for controllers whose namespace is not known.
+	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. If it is empty, pods of
+	// every namespace may connect: for controllers whose namespace is not known.
 	IngressNamespace string
-	// RolloutTimeout is how long, in seconds, an update may go on without progress before it fails; the old pods go on. The
-	// default is DefaultRolloutTimeout.
+	// RolloutTimeout is how long, in seconds, an update may make no progress before it fails. The old pods stay.
 	RolloutTimeout int
-	// After are what has to be there, rolled out, before the pods are replaced.
+	// After are resources that must exist, rolled out, before the pods are replaced.
 	After []pulumi.Resource
-	// Egress is where the pods may connect to; empty forbids every connection.
+	// PriorityClass is the name of the pods' PriorityClass. The default is the cluster's.
+	PriorityClass pulumi.StringInput
+	// Egress is where the pods may connect to. If it is empty, they may connect to nothing.
 	Egress networkingv1.NetworkPolicyEgressRuleArray
 }
 
@@ -67,33 +69,51 @@ type Server struct {
 }
 
 // NewServer declares a stateless HTTP server as children of a component: a Deployment that updates without losing
-// capacity, its Service, its ServiceAccount without rights or token, a PodDisruptionBudget and the NetworkPolicy that
-// fences its pods.
+// capacity, its Service, its ServiceAccount without rights or token, its PodDisruptionBudget and its NetworkPolicy.
 func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*Server, error) {
-	child := pulumi.Parent(parent)
-
-	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
-		Metadata:                     args.Part.Meta(args.Namespace),
-		AutomountServiceAccountToken: pulumi.Bool(false),
-	}, child)
+	account, err := NewServiceAccount(ctx, name, args.Part, args.Namespace, parent)
 	if err != nil {
-		return nil, fmt.Errorf("service account: %w", err)
+		return nil, err
 	}
+	deployment, err := args.deployment(ctx, name, account, parent)
+	if err != nil {
+		return nil, fmt.Errorf("deployment: %w", err)
+	}
+	if args.Autoscaling != nil {
+		if err := args.Autoscaling.declare(ctx, name, args, deployment.Metadata.Name(), parent); err != nil {
+			return nil, err
+		}
+	}
+	if err := NewDisruptionBudget(ctx, name, args.Part, args.Namespace, parent); err != nil {
+		return nil, err
+	}
+	if err := args.networkPolicy(ctx, name, parent); err != nil {
+		return nil, err
+	}
+	service, err := args.service(ctx, name, parent)
+	if err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	return &Server{Service: service, Deployment: deployment}, nil
+}
 
+// deployment declares the pods.
+func (args ServerArgs) deployment(ctx *pulumi.Context, name string, account pulumi.StringInput, parent pulumi.Resource) (*appsv1.Deployment, error) {
 	pod := Pod{
 		Part:                   args.Part,
-		ServiceAccount:         account.Metadata.Name().Elem(),
+		ServiceAccount:         account,
 		Volumes:                args.Volumes,
+		PriorityClass:          args.PriorityClass,
 		TerminationGracePeriod: terminationGracePeriod + endpointsDelay,
 		Container: corev1.ContainerArgs{
 			Name:         pulumi.String(args.Part.App),
-			Image:        pulumi.String(args.Part.Image),
+			Image:        args.Part.Image,
 			Env:          args.Env,
 			EnvFrom:      args.EnvFrom,
 			Ports:        corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(httpPortName), ContainerPort: pulumi.Int(HTTPPort)}},
 			Resources:    args.Resources.Requirements(),
 			VolumeMounts: args.Mounts,
-			// Starting may take 30 s; until then the other two probes wait.
+			// Starting may take 30 s. Until then the other two probes do not run.
 			StartupProbe:   HTTPProbe(httpPortName, args.LivePath, 1, 30),
 			ReadinessProbe: HTTPProbe(httpPortName, args.ReadyPath, 2, 3),
 			LivenessProbe:  HTTPProbe(httpPortName, args.LivePath, 10, 3),
@@ -102,43 +122,57 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 			},
 		},
 	}
-	timeout := cmp.Or(args.RolloutTimeout, DefaultRolloutTimeout)
-	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
-		Metadata: args.Part.WorkloadMeta(args.Namespace),
+	meta, opts := args.scaling(pulumi.Parent(parent), pulumi.DependsOn(args.After), Rollout(args.RolloutTimeout))
+	return appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
+		Metadata: meta,
 		Spec: appsv1.DeploymentSpecArgs{
 			Replicas:                pulumi.Int(args.Replicas),
 			MinReadySeconds:         pulumi.Int(minReadySeconds),
-			ProgressDeadlineSeconds: pulumi.Int(timeout),
+			ProgressDeadlineSeconds: pulumi.Int(args.RolloutTimeout),
 			Selector:                metav1.LabelSelectorArgs{MatchLabels: args.Part.Selector()},
 			Strategy:                RollingUpdate(),
 			Template:                pod.Template(),
 		},
-	}, child, pulumi.DependsOn(args.After), Rollout(timeout))
-	if err != nil {
-		return nil, fmt.Errorf("deployment: %w", err)
-	}
+	}, opts...)
+}
 
-	if err := NewDisruptionBudget(ctx, name, args.Part, args.Namespace, parent); err != nil {
-		return nil, err
+// scaling returns the metadata of the Deployment and its options, which say who decides the number of pods.
+//
+// Without Autoscaling it is the update, which takes it back from everybody else: an autoscaler that is no longer declared, or
+// `kubectl scale`. With Autoscaling an update sets it only when it creates the Deployment, so the pods that there must be are
+// there from the start. The plugin then leaves the ignored field to whoever last wrote it in the cluster, also when it updates
+// the Deployment. The annotation makes an update of the Deployment out of turning it on or off.
+func (args ServerArgs) scaling(opts ...pulumi.ResourceOption) (metav1.ObjectMetaArgs, []pulumi.ResourceOption) {
+	meta := args.Part.WorkloadMeta(args.Namespace)
+	annotations := pulumi.StringMap{PatchForce: pulumi.String("true")}
+	if args.Autoscaling != nil {
+		annotations[ScaledByAnnotation] = pulumi.String("load")
+		opts = append(opts, pulumi.IgnoreChanges([]string{"spec.replicas"}))
 	}
+	meta.Annotations = annotations
+	return meta, opts
+}
 
+// networkPolicy lets the Ingress controller connect.
+func (args ServerArgs) networkPolicy(ctx *pulumi.Context, name string, parent pulumi.Resource) error {
 	from := networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}}
 	if args.IngressNamespace != "" {
 		from.NamespaceSelector = NamespaceSelector(args.IngressNamespace)
 	}
-	if err := NewFence(ctx, name, args.Part, args.Namespace, FenceArgs{
+	return NewNetworkPolicy(ctx, name, args.Part, args.Namespace, NetworkPolicyArgs{
 		Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
 			From:  networkingv1.NetworkPolicyPeerArray{from},
 			Ports: TCP(HTTPPort),
 		}},
 		Egress: args.Egress,
-	}, parent); err != nil {
-		return nil, err
-	}
+	}, parent)
+}
 
+// service declares the Service.
+func (args ServerArgs) service(ctx *pulumi.Context, name string, parent pulumi.Resource) (*corev1.Service, error) {
 	meta := args.Part.Meta(args.Namespace)
 	meta.Annotations = pulumi.StringMap{SkipAwait: pulumi.String("true")}
-	service, err := corev1.NewService(ctx, name, &corev1.ServiceArgs{
+	return corev1.NewService(ctx, name, &corev1.ServiceArgs{
 		Metadata: meta,
 		Spec: corev1.ServiceSpecArgs{
 			Selector: args.Part.Selector(),
@@ -146,14 +180,23 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 				Name: pulumi.String(httpPortName), Port: pulumi.Int(ServicePort), TargetPort: pulumi.String(httpPortName),
 			}},
 		},
-	}, child, pulumi.DeleteBeforeReplace(true)) // its name is fixed, so the new one needs the old one gone
-	if err != nil {
-		return nil, fmt.Errorf("service: %w", err)
-	}
-	return &Server{Service: service, Deployment: deployment}, nil
+	}, pulumi.Parent(parent), pulumi.DeleteBeforeReplace(true)) // its name is fixed, so the new one needs the old one gone
 }
 
-// NewDisruptionBudget declares that a node drain or an upgrade may take one pod of the part at a time.
+// NewServiceAccount declares an account for a part's pods that has no rights and gives them no token. It returns the account's
+// name.
+func NewServiceAccount(ctx *pulumi.Context, name string, part Part, namespace pulumi.StringInput, parent pulumi.Resource) (pulumi.StringInput, error) {
+	account, err := corev1.NewServiceAccount(ctx, name, &corev1.ServiceAccountArgs{
+		Metadata:                     part.Meta(namespace),
+		AutomountServiceAccountToken: pulumi.Bool(false),
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, fmt.Errorf("service account: %w", err)
+	}
+	return account.Metadata.Name().Elem(), nil
+}
+
+// NewDisruptionBudget declares a PodDisruptionBudget: a node drain or an upgrade may evict one pod of the part at a time.
 func NewDisruptionBudget(ctx *pulumi.Context, name string, part Part, namespace pulumi.StringInput, parent pulumi.Resource) error {
 	_, err := policyv1.NewPodDisruptionBudget(ctx, name, &policyv1.PodDisruptionBudgetArgs{
 		Metadata: part.Meta(namespace),

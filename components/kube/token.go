@@ -5,9 +5,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// APIToken returns the volume and the mount that let a pod speak to the API server as its ServiceAccount. It is the
-// exception from the rule that no pod holds a token, for programs whose work is in the API; whoever uses it says why.
-// The token is bound to the pod and lasts an hour; the kubelet renews it.
+// APIToken returns the volume and the mount that let a pod call the API server as its ServiceAccount. Pods have no token by
+// default; only programs that need the API mount it, and say why. The token is bound to the pod and valid for an hour; the
+// kubelet renews it.
 func APIToken() (corev1.VolumeArgs, corev1.VolumeMountArgs) {
 	const volume = "api-token"
 	file := func(name string) corev1.KeyToPathArray {

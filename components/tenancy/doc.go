@@ -1,43 +1,38 @@
-// Package tenancy declares a cluster that many teams share without getting into each other's way.
+// Package tenancy declares a cluster that many teams share without affecting each other.
 //
-// A Tenant is one namespace with a fence around it: quota, limits, network policies and the rights of its people. Roles
-// are what those rights are, ImagePolicy refuses images that can change, and Claims lets developers ask for temporary
-// namespaces, which a controller in the Platform's namespace fences by the very same objects.
+// A Tenant is a person or a team with one namespace. The namespace has:
 //
-// As in the other packages, parameters are plain Go values that are checked before anything is created, and nothing
-// here reads configuration. The types of the parameters have the JSON form that a stack's configuration is written in.
+//   - labels and annotations that say whose it is, which Pod Security Standard it enforces, and what it is allowed beyond
+//     the rules for all (names.go);
+//   - the policy objects of its Class: a ResourceQuota, a LimitRange and NetworkPolicies (policyobjects.go). Kubernetes
+//     calls them so: https://kubernetes.io/docs/concepts/policy/;
+//   - the NetworkPolicies of its Egress, the ways out;
+//   - RoleBindings that give its Members one of the Roles.
+//
+// The rest exists once in a cluster:
+//
+//   - Roles are the ClusterRoles that tenants bind: viewer, developer, owner.
+//   - AdmissionPolicies, ImagePolicy and QuotaPolicy are ValidatingAdmissionPolicies. RBAC says who may create an Ingress;
+//     they say what may stand in it.
+//   - PullSecretPolicy is a MutatingAdmissionPolicy that adds the pull secret to pods.
+//   - Platform is the namespace of what serves all tenants, with the list of all users.
+//   - Package claims lets developers ask for temporary namespaces. Its controller gives such a namespace the same policy
+//     objects as a Tenant of the same class has.
+//
+// A new rule about the objects of tenants goes into one of the files policy_*.go, a new size of namespace into class.go,
+// and a new right of developers into roles.go.
+//
+// As in the other packages, arguments are plain Go values that are checked before anything is created, and nothing here reads
+// configuration. A field that a stack's configuration may set says its name and its bounds in its tags; see package rules.
 package tenancy
 
 // The types of the components, as `pulumi stack` shows them.
 const (
-	tenantType      = "journal:components:Tenant"
-	rolesType       = "journal:components:Roles"
-	imagePolicyType = "journal:components:ImagePolicy"
-	platformType    = "journal:components:Platform"
-	claimsType      = "journal:components:Claims"
-)
-
-// Names that the programs in the cluster, their users and the tests go by.
-const (
-	// Group is the API group of the claims, and the prefix of all labels and annotations.
-	Group = "journal.example.com"
-	// PlatformNamespace is where the controller, the directory and the ledger are.
-	PlatformNamespace = "journal-platform"
-
-	// TenantLabel is on the namespaces of a tenant, claimed ones too, and says which. It is what the image policy and
-	// the fence select by.
-	TenantLabel = Group + "/tenant"
-	// FenceLabel is on the ConfigMap with the fence of a class, and says which.
-	FenceLabel = Group + "/fence"
-	// ClaimUIDLabel is on claimed namespaces alone.
-	ClaimUIDLabel = Group + "/claim-uid"
-	// ClaimFinalizer is on claims that have a namespace.
-	ClaimFinalizer = Group + "/namespace"
-
-	ownerAnnotation   = Group + "/owner"
-	contactAnnotation = Group + "/contact"
-	teamAnnotation    = Group + "/team"
-	purposeAnnotation = Group + "/purpose"
-
-	podSecurityReasonAnnotation = Group + "/pod-security-reason"
+	tenantType            = "journal:components:Tenant"
+	rolesType             = "journal:components:Roles"
+	imagePolicyType       = "journal:components:ImagePolicy"
+	quotaPolicyType       = "journal:components:QuotaPolicy"
+	platformType          = "journal:components:Platform"
+	admissionPoliciesType = "journal:components:AdmissionPolicies"
+	pullSecretPolicyType  = "journal:components:PullSecretPolicy"
 )

@@ -1,43 +1,104 @@
 package tenancy
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/base64"
-	"errors"
+	"encoding/pem"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
-	"example.com/journal/components/kube"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+
+	"example.com/journal/components/rules"
 )
 
-// KubeconfigArgs are the parameters of a kubeconfig for users of an identity provider.
+// KubeconfigArgs are the parameters of a kubeconfig for users who sign in with an identity provider.
 type KubeconfigArgs struct {
-	// Cluster names the cluster in the file. Required.
-	Cluster string
-	// Server is the address of the API server, https://host:port. Required.
-	Server string
-	// CertificateAuthority is the API server's CA, in PEM. Empty means one that the system trusts.
-	CertificateAuthority string
-	// Namespace is where commands go by default. Required.
-	Namespace string
-	// Command is the exec plugin, with its arguments, that prints a credential: kubectl's plugin oidc-login for an OIDC
-	// issuer, or an IAM's own program. It holds no secret. Required.
-	Command []string
+	// Cluster names the cluster in the file.
+	Cluster string `json:"cluster" required:"true" example:"shared"`
+	// Server is the address of the API server.
+	Server string `json:"server" required:"true" example:"https://kubernetes.example.com:6443"`
+	// CertificateAuthority is the certificate, in PEM, of the authority that signed the API server's. The default is the
+	// authorities that the user's system trusts.
+	CertificateAuthority string `json:"certificateAuthority"`
+	// Command is the exec plugin that prints a credential, with its arguments: kubectl's plugin oidc-login for an OIDC issuer,
+	// or the command of a cloud's IAM. It must hold no secret.
+	Command []string `json:"command" required:"true" example:"[kubectl, oidc-login, get-token]"`
+	// Namespace is the default namespace of commands. Required.
+	Namespace string `json:"-"`
 }
 
 // Check returns every rule that the arguments break.
-func (args KubeconfigArgs) Check() kube.Faults {
-	var f kube.Faults
-	f.Check("cluster", args.Cluster, kube.CheckObjectName(args.Cluster))
-	f.Check("namespace", args.Namespace, kube.CheckName(args.Namespace))
-	if !strings.HasPrefix(args.Server, "https://") {
-		f.Check("server", args.Server, errors.New("no address of an API server; write https://host:port, such as https://kubernetes.example.com:6443"))
+func (args KubeconfigArgs) Check() rules.Faults {
+	f := rules.CheckTags(&args)
+	if args.Cluster != "" {
+		f.Check("cluster", args.Cluster, rules.CheckObjectName(args.Cluster))
 	}
-	if args.CertificateAuthority != "" && !strings.HasPrefix(strings.TrimSpace(args.CertificateAuthority), "-----BEGIN CERTIFICATE-----") {
-		f.Check("certificateAuthority", args.CertificateAuthority, errors.New("no certificate in PEM; write the text that begins with -----BEGIN CERTIFICATE-----"))
+	f.Check("namespace", args.Namespace, rules.CheckName(args.Namespace))
+	if args.Server != "" {
+		f = append(f, checkServer(args.Server)...)
 	}
-	if len(args.Command) == 0 || args.Command[0] == "" {
-		f.Check("command", args.Command, errors.New("it is missing: without a secret in the file, a program must sign the user in; write the exec plugin's command line"))
+	if args.CertificateAuthority != "" {
+		f = append(f, checkCertificates(args.CertificateAuthority)...)
+	}
+	if len(args.Command) > 0 && args.Command[0] == "" {
+		f.Refuse("command[0]", "", "it is empty; write the name of the program that signs the user in, such as kubectl")
+	}
+	for i, word := range args.Command {
+		f.Check(fmt.Sprintf("command[%d]", i), word, rules.CheckVisible(word))
+	}
+	return f
+}
+
+// checkServer refuses what is not the address of an API server. Its faults never show a password.
+func checkServer(server string) (f rules.Faults) {
+	const fix = "write https://host:port, such as https://kubernetes.example.com:6443"
+	address, err := url.Parse(server)
+	switch {
+	case err != nil || address.Scheme != "https" || address.Hostname() == "":
+		if strings.Contains(server, "@") {
+			server = hidden
+		}
+		f.Refuse("server", server, "not the address of an API server; %s", fix)
+	case address.User != nil:
+		f.Refuse("server", hidden, "it has a user or a password, and a kubeconfig holds none; %s", fix)
+	case address.Path != "" && address.Path != "/" || address.RawQuery != "" || address.Fragment != "":
+		f.Refuse("server", server, "it has more than a host and a port; %s", fix)
+	case address.Port() != "":
+		if port, err := strconv.Atoi(address.Port()); err != nil || port < 1 || port > 65535 {
+			f.Refuse("server", server, "the port must be 1 to 65535; %s", fix)
+		}
+	}
+	return f
+}
+
+// hidden stands for a value that may hold a secret.
+const hidden = "[hidden]"
+
+// checkCertificates refuses what is not one or more whole certificates in PEM. Its faults never show a private key.
+func checkCertificates(text string) (f rules.Faults) {
+	const (
+		field = "certificateAuthority"
+		fix   = "write all lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
+	)
+	if strings.Contains(text, "PRIVATE KEY") {
+		f.Refuse(field, hidden, "it holds a private key, which belongs into no kubeconfig of others; write the certificate alone")
+		return f
+	}
+	for rest := []byte(strings.TrimSpace(text)); len(rest) > 0; rest = bytes.TrimSpace(rest) {
+		var block *pem.Block
+		before := rest
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" || !bytes.HasPrefix(before, []byte("-----BEGIN CERTIFICATE-----")) {
+			f.Refuse(field, text, "not a whole certificate in PEM; %s", fix)
+			return f
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			f.Refuse(field, text, "a certificate that cannot be read, so it is probably cut off; %s", fix)
+			return f
+		}
 	}
 	return f
 }

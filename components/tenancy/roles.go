@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"slices"
 
-	"example.com/journal/components/kube"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // The ClusterRoles that bindings refer to.
@@ -16,48 +19,34 @@ const (
 	ViewerRole = "journal-tenant-viewer"
 	// DeveloperRole runs workloads in a namespace.
 	DeveloperRole = "journal-tenant-developer"
-	// OwnerRole also sees who has access, and manages the claims of others.
+	// OwnerRole also reads who has access, manages the claims of others, and opens the pods to others by NetworkPolicies.
 	OwnerRole = "journal-tenant-owner"
-	// SecretsRole reads and writes Secrets. It is bound only where a tenant asks for it.
+	// SecretsRole reads and writes Secrets. It is bound where a tenant asks for it, and in claimed namespaces.
 	SecretsRole = "journal-tenant-secrets"
 	// ClusterReaderRole reads namespaces and nodes.
 	ClusterReaderRole = "journal-cluster-reader"
 )
 
-const (
-	// aggregateToView and aggregateToEdit are the labels by which whoever adds a CRD says who may read and write it.
-	aggregateToView = "rbac.authorization.k8s.io/aggregate-to-view"
-	aggregateToEdit = "rbac.authorization.k8s.io/aggregate-to-edit"
-	// bootstrapping is on the roles that the API server brings.
-	bootstrapping = "kubernetes.io/bootstrapping"
-	// aggregateToDeveloper and aggregateToOwner are on the roles that are ours alone.
-	aggregateToDeveloper = Group + "/aggregate-to-developer"
-	aggregateToOwner     = Group + "/aggregate-to-owner"
-)
-
-var (
-	readVerbs  = []string{"get", "list", "watch"}
-	writeVerbs = []string{"create", "update", "patch", "delete", "deletecollection"}
-	allVerbs   = slices.Concat(readVerbs, writeVerbs)
-)
-
 // RolesArgs are the parameters of the roles.
 type RolesArgs struct {
-	// Everybody are all declared users and groups, who may read namespaces and nodes. Without any, nobody may.
-	Everybody []Subject
+	// Everybody are all declared users and groups. They may read namespaces and nodes. If the list is empty, nobody may.
+	Everybody []Subject `json:"-"`
+	// Gateway lets developers write Gateways and routes of the Gateway API. Off by default.
+	Gateway bool `json:"-"`
 }
 
 // Roles are the ClusterRoles that tenants bind, and the binding that lets everybody read namespaces and nodes.
 //
-// No role holds Secrets but SecretsRole, and none holds quotas, limits, network policies, role bindings or tokens of
-// service accounts for writing. A binding of these roles in a namespace gives nothing outside of it.
+// Only SecretsRole has Secrets. No role may write quotas, limits or role bindings. Owners may write NetworkPolicies, and
+// AdmissionPolicies decide which. Only DeployerTokensRole has tokens of service accounts, and those of one account. A binding of
+// these roles in a namespace gives no rights outside of it.
 type Roles struct {
 	pulumi.ResourceState
 }
 
 // Check returns every rule that the arguments break, or nothing.
-func (args *RolesArgs) Check() kube.Faults {
-	var f kube.Faults
+func (args *RolesArgs) Check() rules.Faults {
+	var f rules.Faults
 	if args != nil {
 		for _, subject := range args.Everybody {
 			f.Check("everybody", subject, subject.Check())
@@ -66,35 +55,45 @@ func (args *RolesArgs) Check() kube.Faults {
 	return f
 }
 
-// rule lets verbs be done to resources of one API group.
-func rule(group string, verbs []string, resources ...string) rbacv1.PolicyRuleArgs {
-	return rbacv1.PolicyRuleArgs{
-		ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
+// developerRules are a developer's rights beyond reading: the rules of the built-in role edit without Secrets,
+// NetworkPolicies, leases and events, and without tokens and impersonation of service accounts, which would give rights that
+// nobody gave the developer. Debugging containers are added.
+func developerRules() rbacv1.PolicyRuleArray {
+	return rbacv1.PolicyRuleArray{
+		declare.Rule("", declare.WriteVerbs, "pods", "replicationcontrollers", "replicationcontrollers/scale", "services", "persistentvolumeclaims", "configmaps", "serviceaccounts"),
+		declare.Rule("", []string{"get", "create"}, "pods/attach", "pods/exec", "pods/portforward"),
+		declare.Rule("", []string{"create"}, "pods/eviction"),
+		declare.Rule("", []string{"get", "update", "patch"}, "pods/ephemeralcontainers"),
+		declare.Rule("apps", declare.WriteVerbs, "deployments", "deployments/scale", "statefulsets", "statefulsets/scale", "daemonsets", "replicasets", "replicasets/scale"),
+		declare.Rule("batch", declare.WriteVerbs, "jobs", "cronjobs"),
+		declare.Rule("autoscaling", declare.WriteVerbs, "horizontalpodautoscalers"),
+		declare.Rule("policy", declare.WriteVerbs, "poddisruptionbudgets"),
+		declare.Rule("networking.k8s.io", declare.WriteVerbs, "ingresses"),
 	}
 }
 
-// developerRules are what a developer may do beyond reading: the rules of the built-in role edit without Secrets,
-// network policies, leases, events, and the two ways of acting as a service account, tokens and impersonation, which
-// would give rights that nobody gave the developer. Debugging containers are added.
-func developerRules() rbacv1.PolicyRuleArray {
+// viewerRules are what a viewer may read: the same as the built-in role view.
+func viewerRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{
-		rule("", writeVerbs, "pods", "replicationcontrollers", "replicationcontrollers/scale", "services", "persistentvolumeclaims", "configmaps", "serviceaccounts"),
-		rule("", []string{"get", "create"}, "pods/attach", "pods/exec", "pods/portforward"),
-		rule("", []string{"create"}, "pods/eviction"),
-		rule("", []string{"get", "update", "patch"}, "pods/ephemeralcontainers"),
-		rule("apps", writeVerbs, "deployments", "deployments/scale", "statefulsets", "statefulsets/scale", "daemonsets", "replicasets", "replicasets/scale"),
-		rule("batch", writeVerbs, "jobs", "cronjobs"),
-		rule("autoscaling", writeVerbs, "horizontalpodautoscalers"),
-		rule("policy", writeVerbs, "poddisruptionbudgets"),
-		rule("networking.k8s.io", writeVerbs, "ingresses"),
+		declare.Rule("", declare.ReadVerbs, "pods", "pods/log", "pods/status", "replicationcontrollers", "replicationcontrollers/scale", "replicationcontrollers/status",
+			"services", "services/status", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "configmaps", "serviceaccounts",
+			"events", "limitranges", "resourcequotas", "resourcequotas/status", "namespaces/status", "bindings"),
+		declare.Rule("apps", declare.ReadVerbs, "deployments", "deployments/scale", "deployments/status", "statefulsets", "statefulsets/scale", "statefulsets/status",
+			"daemonsets", "daemonsets/status", "replicasets", "replicasets/scale", "replicasets/status", "controllerrevisions"),
+		declare.Rule("batch", declare.ReadVerbs, "jobs", "jobs/status", "cronjobs", "cronjobs/status"),
+		declare.Rule("autoscaling", declare.ReadVerbs, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
+		declare.Rule("policy", declare.ReadVerbs, "poddisruptionbudgets", "poddisruptionbudgets/status"),
+		declare.Rule("networking.k8s.io", declare.ReadVerbs, "ingresses", "ingresses/status", "networkpolicies"),
+		declare.Rule("discovery.k8s.io", declare.ReadVerbs, "endpointslices"),
+		declare.Rule("events.k8s.io", declare.ReadVerbs, "events"),
+		declare.Rule("metrics.k8s.io", declare.ReadVerbs, "pods"),
 	}
 }
 
 // NewRoles declares the roles. There is one set of them in a cluster.
 //
-// They are built by aggregation, so that what is added to the cluster later is covered: the roles of a CRD's author
-// that say they belong to view or edit are taken in. The API server's own part of edit is left out, since it holds
-// Secrets and network policies; developerRules stand in for it.
+// The roles aggregate others, so that other components, such as Claims, can add rights. They aggregate only roles with labels
+// of our own. To give tenants rights on further kinds, write a ClusterRole with such a label.
 func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.ResourceOption) (*Roles, error) {
 	if err := args.Check().Err(); err != nil {
 		return nil, fmt.Errorf("roles %q: %w", name, err)
@@ -108,41 +107,39 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 		return nil, err
 	}
 
-	view := metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{aggregateToView: pulumi.String("true")}}
-	edit := metav1.LabelSelectorArgs{
-		MatchLabels: pulumi.StringMap{aggregateToEdit: pulumi.String("true")},
-		MatchExpressions: metav1.LabelSelectorRequirementArray{metav1.LabelSelectorRequirementArgs{
-			Key: pulumi.String(bootstrapping), Operator: pulumi.String("DoesNotExist"),
-		}},
+	labelled := func(label string) metav1.LabelSelectorArgs {
+		return metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{label: pulumi.String("true")}}
 	}
-	developer := metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{aggregateToDeveloper: pulumi.String("true")}}
-	owner := metav1.LabelSelectorArgs{MatchLabels: pulumi.StringMap{aggregateToOwner: pulumi.String("true")}}
+	viewer, developer, owner := labelled(AggregateToViewer), labelled(AggregateToDeveloper), labelled(AggregateToOwner)
+	reads, writes := viewerRules(), developerRules()
+	if a.Gateway {
+		reads = append(reads, declare.Rule(gatewayGroup, declare.ReadVerbs, gatewayKinds...))
+		writes = append(writes, declare.Rule(gatewayGroup, declare.WriteVerbs, gatewayKinds...))
+	}
 
-	for _, role := range []struct {
-		name      string
-		aggregate metav1.LabelSelectorArray // what it is made of, or
-		label     string                    // which label says what it is a part of
-		rules     rbacv1.PolicyRuleArray
-	}{
-		{name: ViewerRole, aggregate: metav1.LabelSelectorArray{view}},
-		{name: DeveloperRole, aggregate: metav1.LabelSelectorArray{view, edit, developer}},
-		{name: OwnerRole, aggregate: metav1.LabelSelectorArray{view, edit, developer, owner}},
-		{name: DeveloperRole + "-base", label: aggregateToDeveloper, rules: developerRules()},
-		{name: OwnerRole + "-base", label: aggregateToOwner, rules: rbacv1.PolicyRuleArray{
-			rule(rbacGroup, readVerbs, "roles", "rolebindings"),
-			rule("authorization.k8s.io", []string{"create"}, "localsubjectaccessreviews"),
+	for _, role := range []declare.ClusterRole{
+		{Name: ViewerRole, Aggregate: metav1.LabelSelectorArray{viewer}},
+		{Name: DeveloperRole, Aggregate: metav1.LabelSelectorArray{viewer, developer}},
+		{Name: OwnerRole, Aggregate: metav1.LabelSelectorArray{viewer, developer, owner}},
+		{Name: ViewerRole + "-base", PartOf: AggregateToViewer, Rules: reads},
+		{Name: DeveloperRole + "-base", PartOf: AggregateToDeveloper, Rules: writes},
+		{Name: OwnerRole + "-base", PartOf: AggregateToOwner, Rules: rbacv1.PolicyRuleArray{
+			declare.Rule(declare.RBACGroup, declare.ReadVerbs, "roles", "rolebindings"),
+			declare.Rule("authorization.k8s.io", []string{"create"}, "localsubjectaccessreviews"),
+			declare.Rule("networking.k8s.io", declare.WriteVerbs, "networkpolicies"),
 		}},
-		{name: SecretsRole, rules: rbacv1.PolicyRuleArray{rule("", allVerbs, "secrets")}},
-		{name: ClusterReaderRole, rules: rbacv1.PolicyRuleArray{rule("", readVerbs, "namespaces", "nodes")}},
+		{Name: SecretsRole, Rules: rbacv1.PolicyRuleArray{declare.Rule("", declare.AllVerbs, "secrets")}},
+		{Name: DeployerTokensRole, Rules: deployerTokenRules()},
+		{Name: ClusterReaderRole, Rules: rbacv1.PolicyRuleArray{declare.Rule("", declare.ReadVerbs, "namespaces", "nodes")}},
 	} {
-		if err := newClusterRole(ctx, role.name, role.label, role.aggregate, role.rules, r); err != nil {
+		if err := role.Declare(ctx, r); err != nil {
 			return nil, fmt.Errorf("roles %q: %w", name, err)
 		}
 	}
 	if len(a.Everybody) > 0 {
 		if _, err := rbacv1.NewClusterRoleBinding(ctx, ClusterReaderRole, &rbacv1.ClusterRoleBindingArgs{
-			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(kube.ManagedLabels())},
-			RoleRef:  roleRef(ClusterReaderRole),
+			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
+			RoleRef:  declare.RoleRef(ClusterReaderRole),
 			Subjects: rbacSubjects(a.Everybody),
 		}, pulumi.Parent(r)); err != nil {
 			return nil, fmt.Errorf("roles %q: %w", name, err)
@@ -151,28 +148,11 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{})
 }
 
-// newClusterRole declares a ClusterRole by its fixed name, which bindings and people refer to. The label, if any, says
-// what the role is aggregated to.
-func newClusterRole(ctx *pulumi.Context, name, label string, aggregate metav1.LabelSelectorArray, rules rbacv1.PolicyRuleArray, parent pulumi.Resource) error {
-	labels := kube.ManagedLabels()
-	if label != "" {
-		labels[label] = "true"
-	}
-	args := &rbacv1.ClusterRoleArgs{Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(name), Labels: pulumi.ToStringMap(labels)}}
-	if len(aggregate) > 0 {
-		args.AggregationRule = rbacv1.AggregationRuleArgs{ClusterRoleSelectors: aggregate} // the cluster fills in the rules
-	} else {
-		args.Rules = rules
-	}
-	_, err := rbacv1.NewClusterRole(ctx, name, args, pulumi.Parent(parent))
-	return err
-}
-
 // Everybody returns all users and groups of the tenants, each once, in alphabetical order.
 func Everybody(tenants []TenantArgs) []Subject {
 	var all []Subject
 	for i := range tenants {
-		for _, list := range tenants[i].withDefaults("").Members.lists() {
+		for _, list := range tenants[i].WithDefaults("").Members.lists() {
 			all = append(all, list.subjects...)
 		}
 	}

@@ -2,19 +2,21 @@ package tenancy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"unicode"
 
-	"example.com/journal/components/kube"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy/internal/declare"
 )
 
-const rbacGroup = "rbac.authorization.k8s.io"
-
-// Subject is somebody who may have rights: user:alice, or a group of an identity provider such as group:oidc:team-a.
+// Subject is a user or a group of an identity provider, such as user:alice or group:oidc:team-a.
 type Subject string
 
-// Kind returns User or Group, or nothing when the subject is neither.
+// Kind returns User or Group, or the empty text when the subject is neither.
 func (s Subject) Kind() string {
 	switch kind, _, _ := strings.Cut(string(s), ":"); kind {
 	case "user":
@@ -31,13 +33,21 @@ func (s Subject) Name() string {
 	return name
 }
 
-// Check refuses what is neither a user nor a group, and what Kubernetes itself gives names to: a group such as
-// system:authenticated is everybody.
+// Check refuses what is neither a user nor a group, and names that Kubernetes reserves: the group system:authenticated is
+// everybody.
 func (s Subject) Check() error {
 	name := s.Name()
 	switch {
-	case s.Kind() == "" || name == "" || strings.ContainsAny(name, " \t\r\n,"):
+	case s == "":
+		return errors.New("it is empty; write user:<name> or group:<name>, such as user:alice")
+	case rules.CheckVisible(string(s)) != nil:
+		return rules.CheckVisible(string(s))
+	case s.Kind() == "" || name == "":
 		return errors.New("neither a user nor a group; write user:<name> or group:<name>, such as user:alice")
+	case strings.ContainsFunc(name, unicode.IsSpace):
+		return errors.New("it has a space; write the name as the identity provider gives it, such as group:my-team")
+	case strings.Contains(name, ","):
+		return errors.New("it has a comma; write each name by itself, such as user:alice")
 	case strings.HasPrefix(name, "system:"):
 		return errors.New("names that begin with system: belong to Kubernetes; write a user or a group of your own")
 	case len(name) > 253:
@@ -48,7 +58,7 @@ func (s Subject) Check() error {
 
 // rbac returns the subject in the form that a binding takes.
 func (s Subject) rbac() rbacv1.SubjectArgs {
-	return rbacv1.SubjectArgs{ApiGroup: pulumi.String(rbacGroup), Kind: pulumi.String(s.Kind()), Name: pulumi.String(s.Name())}
+	return rbacv1.SubjectArgs{ApiGroup: pulumi.String(declare.RBACGroup), Kind: pulumi.String(s.Kind()), Name: pulumi.String(s.Name())}
 }
 
 // rbacSubjects returns subjects in the form that a binding takes.
@@ -60,19 +70,14 @@ func rbacSubjects(subjects []Subject) rbacv1.SubjectArray {
 	return array
 }
 
-// roleRef refers to a ClusterRole.
-func roleRef(clusterRole string) rbacv1.RoleRefArgs {
-	return rbacv1.RoleRefArgs{ApiGroup: pulumi.String(rbacGroup), Kind: pulumi.String("ClusterRole"), Name: pulumi.String(clusterRole)}
-}
-
-// Members are the people of a tenant, by what they may do.
+// Members are the people of a tenant, by role.
 type Members struct {
 	// Owners may do what developers may, see who has access, and manage the claims of others.
-	Owners []Subject `json:"owners,omitempty"`
+	Owners []Subject `json:"owners"`
 	// Developers run workloads.
-	Developers []Subject `json:"developers,omitempty"`
+	Developers []Subject `json:"developers"`
 	// Viewers read everything but Secrets.
-	Viewers []Subject `json:"viewers,omitempty"`
+	Viewers []Subject `json:"viewers"`
 }
 
 // memberList is one of the lists of Members.
@@ -90,15 +95,21 @@ func (m Members) lists() []memberList {
 	}
 }
 
-// check returns every rule that the members break.
-func (m Members) check() kube.Faults {
-	var f kube.Faults
+// check returns every rule that the members break, such as a member who is listed twice or is the owner already.
+func (m Members) check(owner Subject) rules.Faults {
+	var f rules.Faults
 	roles := map[Subject]string{}
 	for _, list := range m.lists() {
-		for _, subject := range list.subjects {
-			f.Check(list.field, subject, subject.Check())
-			if role, listed := roles[subject]; listed {
-				f.Refuse(list.field, subject, "already in the list of the %ss, and each role holds what the lower ones may; remove one of the two", role)
+		for i, subject := range list.subjects {
+			path := fmt.Sprintf("%s[%d]", list.field, i)
+			role, listed := roles[subject]
+			switch err := subject.Check(); {
+			case err != nil:
+				f.Check(path, subject, err)
+			case listed:
+				f.Refuse(path, subject, "already one of the %ss, and each role has the rights of the lower ones; remove one of the two", role)
+			case subject == owner && list.role != "owner":
+				f.Refuse(path, subject, "already one of the owners, and each role has the rights of the lower ones; remove it")
 			}
 			roles[subject] = list.role
 		}

@@ -1,7 +1,6 @@
 package tenancy
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,28 +8,15 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/journal/components/kube"
-	"example.com/journal/internal/graph"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-const (
-	namespaceToken     = "kubernetes:core/v1:Namespace"
-	quotaToken         = "kubernetes:core/v1:ResourceQuota"
-	limitsToken        = "kubernetes:core/v1:LimitRange"
-	configMapToken     = "kubernetes:core/v1:ConfigMap"
-	networkPolicyToken = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
-	roleBindingToken   = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
-	clusterRoleToken   = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole"
-	admissionToken     = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy"
-	deploymentToken    = "kubernetes:apps/v1:Deployment"
-	crdToken           = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
-
-	controllerImage = "registry.example.com/namespace-controller:v0.1.0-0a1b2c3"
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
+	"example.com/journal/internal/graph"
+	"example.com/journal/internal/graphtest"
 )
 
 // teamA is the least that a tenant needs.
@@ -38,7 +24,19 @@ func teamA() *TenantArgs {
 	return &TenantArgs{Owner: "user:alice", Contact: "alice@example.com"}
 }
 
-// deletions notes what each resource is deleted with, which the graph does not keep.
+// declareShared runs a program that declares what all tenants share.
+func declareShared(t *testing.T) *graph.Graph {
+	t.Helper()
+	return graphtest.Run(t, func(ctx *pulumi.Context) error {
+		if _, err := NewRoles(ctx, "roles", &RolesArgs{Everybody: Everybody([]TenantArgs{*teamA()})}); err != nil {
+			return err
+		}
+		_, err := NewPlatform(ctx, "platform", nil)
+		return err
+	})
+}
+
+// deletions records the DeletedWith of each resource, which the graph does not keep.
 type deletions struct {
 	pulumi.MockResourceMonitor
 	mu   sync.Mutex
@@ -52,87 +50,19 @@ func (d *deletions) NewResource(args pulumi.MockResourceArgs) (string, resource.
 	return d.MockResourceMonitor.NewResource(args)
 }
 
-// run runs a program and returns its graph.
-func run(t *testing.T, program pulumi.RunFunc, options ...graph.Option) *graph.Graph {
-	t.Helper()
-	g, err := graph.Run(program, options...)
-	require.NoError(t, err)
-	return g
-}
-
 // declareTenant runs a program that declares one tenant, team-a.
 func declareTenant(t *testing.T, args *TenantArgs, options ...graph.Option) *graph.Graph {
 	t.Helper()
-	return run(t, func(ctx *pulumi.Context) error {
+	return graphtest.Run(t, func(ctx *pulumi.Context) error {
 		_, err := NewTenant(ctx, "team-a", args)
 		return err
 	}, options...)
 }
 
-// declareAll runs a program that declares everything, with one tenant.
-func declareAll(t *testing.T, change func(*ClaimsArgs), options ...graph.Option) *graph.Graph {
-	t.Helper()
-	return run(t, func(ctx *pulumi.Context) error {
-		tenant := teamA()
-		tenant.Name = "team-a"
-		if _, err := NewRoles(ctx, "roles", &RolesArgs{Everybody: Everybody([]TenantArgs{*tenant})}); err != nil {
-			return err
-		}
-		if _, err := NewImagePolicy(ctx, "images", nil); err != nil {
-			return err
-		}
-		platform, err := NewPlatform(ctx, "platform", &PlatformArgs{Tenants: []TenantArgs{*tenant}})
-		if err != nil {
-			return err
-		}
-		args := &ClaimsArgs{Platform: platform, Image: controllerImage}
-		if change != nil {
-			change(args)
-		}
-		claims, err := NewClaims(ctx, "claims", args)
-		if err != nil {
-			return err
-		}
-		tenant.Claims = claims
-		_, err = NewTenant(ctx, "team-a", tenant)
-		return err
-	}, options...)
-}
-
-// find returns the one registration with this type and name.
-func find(t *testing.T, g *graph.Graph, token, name string) graph.Resource {
-	t.Helper()
-	r, err := g.Find(token, name)
-	require.NoError(t, err)
-	return r
-}
-
-// plainInputs are the inputs of a registration as its JSON would be, without metadata.namespace.
-func plainInputs(t *testing.T, r graph.Resource) map[string]any {
-	t.Helper()
-	text, err := json.Marshal(map[string]any{
-		"apiVersion": r.Field("apiVersion"), "kind": r.Field("kind"), "metadata": r.Field("metadata"), "spec": r.Field("spec"),
-	})
-	require.NoError(t, err)
-	var object map[string]any
-	require.NoError(t, json.Unmarshal(text, &object))
-	delete(object["metadata"].(map[string]any), "namespace")
-	return object
-}
-
-// decodeKey decodes the JSON under one key of a ConfigMap.
-func decodeKey(t *testing.T, configMap graph.Resource, key string, into any) {
-	t.Helper()
-	data, _ := configMap.Field("data").(map[string]any)
-	text, ok := data[key].(string)
-	require.True(t, ok, "%s has no key %s", configMap.Name, key)
-	require.NoError(t, json.Unmarshal([]byte(text), into))
-}
-
 func TestATenantIsANamespaceThatSaysWhoseItIsAndEnforcesPodSecurity(t *testing.T) {
 	args := teamA()
 	args.Team, args.Purpose = "Team A", "the shop"
-	r := find(t, declareTenant(t, args), namespaceToken, "team-a")
+	r := graphtest.Find(t, declareTenant(t, args), graphtest.Namespace, "team-a")
 	assert.Equal(t, "team-a", r.Field("metadata.name"))
 	assert.Equal(t, map[string]any{
 		"app.kubernetes.io/managed-by":               "pulumi",
@@ -148,13 +78,14 @@ func TestATenantIsANamespaceThatSaysWhoseItIsAndEnforcesPodSecurity(t *testing.T
 		"journal.example.com/contact": "alice@example.com",
 		"journal.example.com/team":    "Team A",
 		"journal.example.com/purpose": "the shop",
+		"journal.example.com/hosts":   "*.team-a.localhost",
 	}, r.Field("metadata.annotations"))
 }
 
 func TestBaselineIsEnforcedForAReasonThatIsWrittenDown(t *testing.T) {
 	args := teamA()
 	args.PodSecurity, args.PodSecurityReason = "baseline", "a vendor's image runs as root"
-	r := find(t, declareTenant(t, args), namespaceToken, "team-a")
+	r := graphtest.Find(t, declareTenant(t, args), graphtest.Namespace, "team-a")
 	assert.Equal(t, "baseline", r.Field(`metadata.labels["pod-security.kubernetes.io/enforce"]`))
 	assert.Equal(t, "restricted", r.Field(`metadata.labels["pod-security.kubernetes.io/warn"]`))
 	assert.Equal(t, "a vendor's image runs as root", r.Field(`metadata.annotations["journal.example.com/pod-security-reason"]`))
@@ -165,14 +96,14 @@ func TestATenantIsProtectedUnlessItSaysOtherwiseAndWhatItHoldsNeverIs(t *testing
 	for _, unprotected := range []bool{false, true} {
 		args.Unprotected = unprotected
 		for _, r := range declareTenant(t, args).All() {
-			assert.Equal(t, r.Type == namespaceToken && !unprotected, r.Protected, "%s %s", r.Type, r.Name)
+			assert.Equal(t, r.Type == graphtest.Namespace && !unprotected, r.Protected, "%s %s", r.Type, r.Name)
 		}
 	}
 }
 
 func TestWhatANamespaceHoldsGoesWithItAndWaitsForItAlone(t *testing.T) {
 	spy := &deletions{with: map[string]string{}}
-	g := run(t, func(ctx *pulumi.Context) error {
+	g := graphtest.Run(t, func(ctx *pulumi.Context) error {
 		for _, name := range []string{"team-a", "team-b"} {
 			if _, err := NewTenant(ctx, name, teamA()); err != nil {
 				return err
@@ -181,22 +112,22 @@ func TestWhatANamespaceHoldsGoesWithItAndWaitsForItAlone(t *testing.T) {
 		return nil
 	}, func(info *pulumi.RunInfo) { spy.MockResourceMonitor, info.Mocks = info.Mocks, spy })
 	for _, r := range g.All() {
-		if r.Type == namespaceToken || r.Type == tenantType {
+		if r.Type == graphtest.Namespace || r.Type == tenantType {
 			assert.Empty(t, r.DependsOn, r.Name)
 			continue
 		}
 		tenant, _, _ := strings.Cut(strings.TrimPrefix(r.Name, "team-"), "-")
 		namespace := "::team-" + tenant
-		assert.True(t, strings.HasSuffix(spy.with[r.Type+" "+r.Name], namespaceToken+namespace), "%s %s is deleted with %q", r.Type, r.Name, spy.with[r.Type+" "+r.Name])
+		assert.True(t, strings.HasSuffix(spy.with[r.Type+" "+r.Name], graphtest.Namespace+namespace), "%s %s is deleted with %q", r.Type, r.Name, spy.with[r.Type+" "+r.Name])
 		require.Len(t, r.DependsOn, 1, r.Name)
-		assert.True(t, strings.HasSuffix(r.DependsOn[0], namespaceToken+namespace), "%s waits for %q", r.Name, r.DependsOn)
+		assert.True(t, strings.HasSuffix(r.DependsOn[0], graphtest.Namespace+namespace), "%s waits for %q", r.Name, r.DependsOn)
 		assert.Equal(t, "team-"+tenant, r.Field("metadata.namespace"), r.Name)
 		assert.Equal(t, tenantType+" team-"+tenant, r.ParentName())
 	}
 }
 
 func TestTwoTenantsFitIntoOneStack(t *testing.T) {
-	g := run(t, func(ctx *pulumi.Context) error {
+	g := graphtest.Run(t, func(ctx *pulumi.Context) error {
 		for _, name := range []string{"team-a", "team-b"} {
 			if _, err := NewTenant(ctx, name, teamA()); err != nil {
 				return err
@@ -210,95 +141,82 @@ func TestTwoTenantsFitIntoOneStack(t *testing.T) {
 		assert.False(t, seen[key], "%s is registered twice", key)
 		seen[key] = true
 	}
-	assert.Len(t, seen, 2*9)
+	assert.Len(t, seen, 2*10)
 }
 
-func TestATenantOfEachClassAndAClaimOfItHaveTheSameFence(t *testing.T) {
-	for _, ingressNamespace := range []string{"", "traefik"} {
-		all := declareAll(t, func(a *ClaimsArgs) { a.IngressNamespace = ingressNamespace })
-		for class, size := range Classes(nil).WithDefaults() {
-			var claimed []map[string]any
-			configMap := find(t, all, configMapToken, "claims-fence-"+class)
-			assert.Equal(t, "fence-"+class, configMap.Field("metadata.name"))
-			assert.Equal(t, class, configMap.Field(`metadata.labels["journal.example.com/fence"]`))
-			decodeKey(t, configMap, "objects.json", &claimed)
-			require.Len(t, claimed, 6)
-
-			args := teamA()
-			args.Class, args.IngressNamespace = class, ingressNamespace
-			tenant := declareTenant(t, args)
-			for _, want := range claimed {
-				token := "kubernetes:" + strings.Replace("core/"+want["apiVersion"].(string), "core/networking", "networking", 1) + ":" + want["kind"].(string)
-				assert.Equal(t, want, plainInputs(t, find(t, tenant, token, "team-a-"+kube.Object(want).Name())))
-			}
-			assert.Len(t, tenant.All(), 1+1+len(claimed)+1, "component, namespace, fence, owners")
-
-			var namespace struct{ Labels map[string]any }
-			decodeKey(t, configMap, "namespace.json", &namespace)
-			labels := find(t, tenant, namespaceToken, "team-a").Field("metadata.labels").(map[string]any)
-			for key, value := range namespace.Labels {
-				assert.Equal(t, value, labels[key])
-			}
-			var totals Class
-			decodeKey(t, configMap, "size.json", &totals)
-			assert.Equal(t, size, totals)
-		}
-	}
-}
-
-func TestTheFenceHoldsWhatTheClassSays(t *testing.T) {
+func TestThePolicyObjectsHoldWhatTheClassSays(t *testing.T) {
 	args := teamA()
 	args.Class = "medium"
-	args.Overrides = Class{Memory: "12Gi", LoadBalancers: new(2), VolumeClaims: new(0), MaxMemory: "6Gi"}
+	args.Overrides = Class{Devices: map[string]int{"nvidia.com/gpu": 1}, Memory: "12Gi", LoadBalancers: new(2), VolumeClaims: new(0), MaxMemory: "6Gi"}
 	g := declareTenant(t, args)
 	assert.Equal(t, map[string]any{
-		"requests.cpu": "4", "limits.cpu": "4", "requests.memory": "12Gi", "limits.memory": "12Gi", "requests.storage": "50Gi",
+		"requests.cpu": "4", "limits.cpu": "16", "requests.memory": "12Gi", "limits.memory": "12Gi", "requests.storage": "50Gi",
+		"requests.ephemeral-storage": "25Gi", "limits.ephemeral-storage": "25Gi",
 		"pods": "50", "services": "20", "services.loadbalancers": "2", "services.nodeports": "4", "persistentvolumeclaims": "0",
-	}, find(t, g, quotaToken, "team-a-tenant").Field("spec.hard"))
-	assert.Equal(t, map[string]any{
-		"type":           "Container",
-		"default":        map[string]any{"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
-		"defaultRequest": map[string]any{"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
-		"max":            map[string]any{"cpu": "2", "memory": "6Gi", "ephemeral-storage": "4Gi"},
-	}, find(t, g, limitsToken, "team-a-tenant").Field("spec.limits[0]"))
+		"count/pods": "100", "count/configmaps": "100", "count/secrets": "100", "count/serviceaccounts": "50",
+		"count/replicationcontrollers": "50", "count/deployments.apps": "50", "count/replicasets.apps": "600", "count/statefulsets.apps": "50",
+		"count/daemonsets.apps": "50", "count/jobs.batch": "50", "count/cronjobs.batch": "50", "count/ingresses.networking.k8s.io": "20",
+		"count/networkpolicies.networking.k8s.io":    "26", // the stack's six, and as many as Services
+		"count/horizontalpodautoscalers.autoscaling": "50", "count/poddisruptionbudgets.policy": "50",
+		"count/namespaceclaims.journal.example.com": "50", "count/resourceclaims.resource.k8s.io": "0",
+		"count/resourceclaimtemplates.resource.k8s.io": "0", "requests.nvidia.com/gpu": "1", "requests.amd.com/gpu": "0",
+	}, graphtest.Find(t, g, graphtest.ResourceQuota, "team-a-tenant").Field("spec.hard"))
+	assert.Equal(t, []any{
+		map[string]any{
+			"type":           "Container",
+			"default":        map[string]any{"cpu": "400m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
+			"defaultRequest": map[string]any{"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
+			"max":            map[string]any{"cpu": "2", "memory": "6Gi", "ephemeral-storage": "4Gi"},
+		},
+		map[string]any{"type": "Pod", "max": map[string]any{"cpu": "16", "memory": "12Gi", "ephemeral-storage": "8Gi"}},
+		map[string]any{"type": "PersistentVolumeClaim", "max": map[string]any{"storage": "50Gi"}},
+	}, graphtest.Find(t, g, graphtest.LimitRange, "team-a-tenant").Field("spec.limits"))
 }
 
-// An empty rule, an empty peer, or an empty namespace selector lets everybody through; a peer with two selectors means
-// something else than two peers. None of these may slip in.
+// An empty rule, an empty peer or an empty namespace selector allows every connection. One peer with two selectors differs
+// from two peers. The policies must have none of these by accident.
 func TestNoNetworkPolicyOpensMoreThanItsNameSays(t *testing.T) {
-	everyPod := map[string]any{"podSelector": map[string]any{}}
+	sameTenant := map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"journal.example.com/tenant": "team-a"}}}
 	for ingressNamespace, from := range map[string]any{
 		"traefik": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "traefik"}},
 		"":        map[string]any{"matchExpressions": []any{map[string]any{"key": "journal.example.com/tenant", "operator": "DoesNotExist"}}},
 	} {
 		args := teamA()
-		args.IngressNamespace = ingressNamespace
+		args.IngressNamespace, args.DNS = ingressNamespace, kube.DNS{"169.254.20.10/32"}
 		g := declareTenant(t, args)
 		for name, want := range map[string]map[string]any{
 			"default-deny": {"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"}},
-			"allow-same-namespace": {
+			"allow-same-tenant": {
 				"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"},
-				"ingress": []any{map[string]any{"from": []any{everyPod}}}, "egress": []any{map[string]any{"to": []any{everyPod}}},
+				"ingress": []any{map[string]any{"from": []any{sameTenant}}}, "egress": []any{map[string]any{"to": []any{sameTenant}}},
 			},
 			"allow-dns": {
 				"podSelector": map[string]any{}, "policyTypes": []any{"Egress"},
-				"egress": []any{map[string]any{"ports": []any{map[string]any{"protocol": "UDP", "port": 53}, map[string]any{"protocol": "TCP", "port": 53}}}},
+				"egress": []any{map[string]any{"to": []any{
+					map[string]any{
+						"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "kube-system"}},
+						"podSelector":       map[string]any{"matchLabels": map[string]any{"k8s-app": "kube-dns"}},
+					},
+					map[string]any{"ipBlock": map[string]any{"cidr": "169.254.20.10/32"}},
+				}, "ports": []any{map[string]any{"protocol": "UDP", "port": 53}, map[string]any{"protocol": "TCP", "port": 53}}}},
 			},
 			"allow-ingress-controller": {
 				"podSelector": map[string]any{}, "policyTypes": []any{"Ingress"},
 				"ingress": []any{map[string]any{"from": []any{map[string]any{"namespaceSelector": from}}}},
 			},
 		} {
-			assert.Equal(t, want, find(t, g, networkPolicyToken, "team-a-"+name).Field("spec"), name)
+			t.Run(fmt.Sprintf("%s, with the ingress controller in %q", name, ingressNamespace), func(t *testing.T) {
+				assert.Equal(t, want, graphtest.Find(t, g, graphtest.NetworkPolicy, "team-a-"+name).Field("spec"))
+			})
 		}
-		assert.Len(t, g.OfType(networkPolicyToken), 4)
+		assert.Len(t, g.OfType(graphtest.NetworkPolicy), 4)
 	}
 }
 
 // bindings returns the subjects of each role binding of the graph.
 func bindings(g *graph.Graph) map[string][]string {
 	subjects := map[string][]string{}
-	for _, r := range g.OfType(roleBindingToken) {
+	for _, r := range g.OfType(graphtest.RoleBinding) {
 		list, _ := r.Field("subjects").([]any)
 		for _, entry := range list {
 			subject := entry.(map[string]any)
@@ -341,47 +259,72 @@ func TestEachRuleOfATenantIsReported(t *testing.T) {
 		{`name "default": reserved`, func(a *TenantArgs) { a.Name = "default" }},
 		{`name "kube-system": reserved`, func(a *TenantArgs) { a.Name = "kube-system" }},
 		{`name "kube-anything": reserved`, func(a *TenantArgs) { a.Name = "kube-anything" }},
+		{`name "kube": reserved`, func(a *TenantArgs) { a.Name = "kube" }},
+		{`name "claim-a": reserved: every name that begins with claim-`, func(a *TenantArgs) { a.Name = "claim-a" }},
+		{`name "claim": reserved`, func(a *TenantArgs) { a.Name = "claim" }},
+		{`name "journal-web": reserved: names that begin with journal-`, func(a *TenantArgs) { a.Name = "journal-web" }},
+		{`dns[0] "0.0.0.0/0": more than 16 million addresses`, func(a *TenantArgs) { a.DNS = kube.DNS{"0.0.0.0/0"} }},
+		{`overrides.scratch "1Mi": below the 256Mi of one container`, func(a *TenantArgs) { a.Overrides.Scratch = "1Mi" }},
+		{`overrides.resourceClaims "-1": must be 0 or more`, func(a *TenantArgs) { a.Overrides.ResourceClaims = new(-1) }},
+		{`overrides.devices "gpu": not an extended resource`, func(a *TenantArgs) { a.Overrides.Devices = map[string]int{"gpu": 1} }},
+		{`overrides.devices.nvidia.com/gpu "-1": must be 0 or more`, func(a *TenantArgs) { a.Overrides.Devices = map[string]int{"nvidia.com/gpu": -1} }},
 		{`name "journal-platform": reserved`, func(a *TenantArgs) { a.Name = "journal-platform" }},
-		{`name "traefik": it is the namespace of the Ingress controller`, func(a *TenantArgs) { a.Name, a.IngressNamespace = "traefik", "traefik" }},
+		{`name "traefik": the namespace of the Ingress controller; write another name, such as team-a`, func(a *TenantArgs) { a.Name, a.IngressNamespace = "traefik", "traefik" }},
 		{`class "huge": no class; write one of large, medium, small`, func(a *TenantArgs) { a.Class = "huge" }},
 		{`overrides.memory "10 GB": not a Kubernetes quantity`, func(a *TenantArgs) { a.Overrides.Memory = "10 GB" }},
 		{`overrides.cpu "2Gi": more than 1024 CPUs`, func(a *TenantArgs) { a.Overrides.CPU = "2Gi" }},
 		{`overrides.storage "5": less than 1Mi`, func(a *TenantArgs) { a.Overrides.Storage = "5" }},
-		{`overrides.pods "-1": it must be 1 or more`, func(a *TenantArgs) { a.Overrides.Pods = -1 }},
-		{`overrides.services "-1": it must be 1 or more`, func(a *TenantArgs) { a.Overrides.Services = -1 }},
-		{`overrides.loadBalancers "-1": it must be 0 or more`, func(a *TenantArgs) { a.Overrides.LoadBalancers = new(-1) }},
-		{`overrides.volumeClaims "-1": it must be 0 or more`, func(a *TenantArgs) { a.Overrides.VolumeClaims = new(-1) }},
-		{`overrides.maxCpu "3": above the whole quota of 2`, func(a *TenantArgs) { a.Overrides.MaxCPU = "3" }},
-		{`overrides.maxMemory "2Gi": above the whole quota of 1Gi`, func(a *TenantArgs) { a.Overrides.Memory = "1Gi" }},
+		{`overrides.pods "-1": must be 1 or more`, func(a *TenantArgs) { a.Overrides.Pods = -1 }},
+		{`overrides.services "-1": must be 1 or more`, func(a *TenantArgs) { a.Overrides.Services = -1 }},
+		{`overrides.loadBalancers "-1": must be 0 or more`, func(a *TenantArgs) { a.Overrides.LoadBalancers = new(-1) }},
+		{`overrides.volumeClaims "-1": must be 0 or more`, func(a *TenantArgs) { a.Overrides.VolumeClaims = new(-1) }},
+		{`overrides.maxCpu "9": above the total of the limits, 8 (burst 4 × cpu 2); lower it to that, or raise cpu or burst`, func(a *TenantArgs) { a.Overrides.MaxCPU = "9" }},
+		{`overrides.burst "101": must be 1 to 100`, func(a *TenantArgs) { a.Overrides.Burst = maxBurst + 1 }},
+		{`overrides.burst "-1": must be 1 to 100`, func(a *TenantArgs) { a.Overrides.Burst = -1 }},
+		{`overrides.maxCpu "3": above the total of the limits, 2 (burst 1 × cpu 2)`, func(a *TenantArgs) { a.Overrides.MaxCPU, a.Overrides.Burst = "3", 1 }},
+		{`overrides.burst "2": with cpu 2 the total of the limits is 4, below maxCpu of 5; raise it, or lower maxCpu`, func(a *TenantArgs) {
+			a.Classes, a.Overrides.Burst = Classes{"small": {MaxCPU: "5"}}, 2
+		}},
+		{`overrides.defaultCpu "2100m": above cpu of 2`, func(a *TenantArgs) { a.Overrides.DefaultCPU, a.Overrides.MaxCPU = "2100m", "3" }},
+		{`overrides.memory "1Gi": below maxMemory of 2Gi; raise it, or lower maxMemory`, func(a *TenantArgs) { a.Overrides.Memory = "1Gi" }},
 		{`overrides.defaultMemory "3Gi": above maxMemory of 2Gi`, func(a *TenantArgs) { a.Overrides.DefaultMemory = "3Gi" }},
 		{`overrides.defaultCpu "2": above maxCpu of 1`, func(a *TenantArgs) { a.Overrides.DefaultCPU = "2" }},
-		{`owner "": it is missing`, func(a *TenantArgs) { a.Owner = "" }},
+		{`owner "": it is missing; write for example user:alice`, func(a *TenantArgs) { a.Owner = "" }},
 		{`owner "alice": neither a user nor a group; write user:<name>`, func(a *TenantArgs) { a.Owner = "alice" }},
-		{`contact " ": it is missing: an owner must be reachable`, func(a *TenantArgs) { a.Contact = " " }},
-		{`members.developers "robot:bob": neither a user nor a group`, func(a *TenantArgs) { a.Members.Developers = []Subject{"robot:bob"} }},
-		{`members.developers "user:": neither a user nor a group`, func(a *TenantArgs) { a.Members.Developers = []Subject{"user:"} }},
-		{`members.viewers "user:bob smith": neither a user nor a group`, func(a *TenantArgs) { a.Members.Viewers = []Subject{"user:bob smith"} }},
-		{`members.viewers "group:system:authenticated": names that begin with system:`, func(a *TenantArgs) { a.Members.Viewers = []Subject{"group:system:authenticated"} }},
-		{`members.viewers "user:bob": already in the list of the developers`, func(a *TenantArgs) {
+		{`contact " ": it is blank; write how the owner is reached`, func(a *TenantArgs) { a.Contact = " " }},
+		{`members.developers[0] "robot:bob": neither a user nor a group`, func(a *TenantArgs) { a.Members.Developers = []Subject{"robot:bob"} }},
+		{`members.developers[0] "user:": neither a user nor a group`, func(a *TenantArgs) { a.Members.Developers = []Subject{"user:"} }},
+		{`members.viewers[0] "user:bob smith": it has a space`, func(a *TenantArgs) { a.Members.Viewers = []Subject{"user:bob smith"} }},
+		{`members.viewers[0] "group:system:authenticated": names that begin with system:`, func(a *TenantArgs) { a.Members.Viewers = []Subject{"group:system:authenticated"} }},
+		{`members.viewers[0] "user:bob": already one of the developers`, func(a *TenantArgs) {
 			a.Members = Members{Developers: []Subject{"user:bob"}, Viewers: []Subject{"user:bob"}}
 		}},
-		{`members.developers "user:alice": already in the list of the owners`, func(a *TenantArgs) { a.Members.Developers = []Subject{"user:alice"} }},
-		{`podSecurity "privileged": no Pod Security Standard`, func(a *TenantArgs) { a.PodSecurity = "privileged" }},
+		{`members.developers[0] "user:alice": already one of the owners`, func(a *TenantArgs) { a.Members.Developers = []Subject{"user:alice"} }},
+		{`podSecurity "privileged": must be one of restricted, baseline`, func(a *TenantArgs) { a.PodSecurity = "privileged" }},
 		{`podSecurityReason "": it is missing: baseline lets`, func(a *TenantArgs) { a.PodSecurity = "baseline" }},
 		{`podSecurityReason "why": restricted needs no reason`, func(a *TenantArgs) { a.PodSecurityReason = "why" }},
+		{`name "team-a": the namespace of the Ingress controller; write another name, such as team-b`, func(a *TenantArgs) { a.IngressNamespace = "team-a" }},
+		{`overrides.cpu "200m": with burst 4 the total of the limits is 800m, below maxCpu of 1; raise it, or lower maxCpu`, func(a *TenantArgs) { a.Overrides.CPU = "200m" }},
+		{`overrides.maxCpu "50m": below defaultCpu of 100m; raise it, or lower defaultCpu`, func(a *TenantArgs) { a.Overrides.MaxCPU = "50m" }},
+		{`members.developers[2] "": it is empty; write user:<name> or group:<name>`, func(a *TenantArgs) { a.Members.Developers = []Subject{"user:bob", "user:carol", ""} }},
+		{`members.viewers[0] "group:a,b": it has a comma`, func(a *TenantArgs) { a.Members.Viewers = []Subject{"group:a,b"} }},
+		{`it has an invisible character, U+202E; remove it`, func(a *TenantArgs) { a.Owner = "user:al\u202eice" }},
+		{`it has an invisible character, U+200B; remove it`, func(a *TenantArgs) { a.Purpose = "the\u200bshop" }},
 		{`ingressNamespace "Traefik": not a DNS label`, func(a *TenantArgs) { a.IngressNamespace = "Traefik" }},
 	} {
-		args := teamA()
-		c.change(args)
-		faults := args.Check("team-a")
-		require.Len(t, faults, 1, "%s\n%v", c.says, faults.Err())
-		assert.ErrorContains(t, faults.Err(), c.says)
-		g, err := graph.Run(func(ctx *pulumi.Context) error {
-			_, err := NewTenant(ctx, "team-a", args)
-			return err
+		t.Run(c.says, func(t *testing.T) {
+			args := teamA()
+			c.change(args)
+			faults := args.Check("team-a")
+			require.Len(t, faults, 1, "%v", faults.Err())
+			assert.ErrorContains(t, faults.Err(), c.says)
+			g, err := graph.Run(func(ctx *pulumi.Context) error {
+				_, err := NewTenant(ctx, "team-a", args)
+				return err
+			})
+			assert.ErrorContains(t, err, faults.Err().Error())
+			assert.Empty(t, g.All())
 		})
-		assert.ErrorContains(t, err, `tenant "team-a": `+c.says)
-		assert.Empty(t, g.All())
 	}
 }
 
@@ -397,12 +340,17 @@ func TestTheTenantsOfAStackAreCheckedTogether(t *testing.T) {
 	assert.EqualError(t, CheckTenants([]TenantArgs{tenant("team-a"), wrong, tenant("team-a")}).Err(),
 		`tenants[1].overrides.memory "10 GB": not a Kubernetes quantity; write a number with a suffix and no space, such as 500m for CPU or 128Mi for memory
 tenants[2].name "team-a": the name of tenants[0] as well; write another one`)
-	assert.ErrorContains(t, CheckTenants([]TenantArgs{tenant("")}).Err(), `tenants[0].name "": not a DNS label`)
+	// Whichever comes first, the longer name is refused.
+	for _, names := range [][]string{{"team", "team-a-b", "teams"}, {"teams", "team-a-b", "team"}} {
+		faults := CheckTenants([]TenantArgs{tenant(names[0]), tenant(names[1]), tenant(names[2])})
+		require.Len(t, faults, 1)
+		assert.ErrorContains(t, faults.Err(), `tenants[1].name "team-a-b": "team-a-b" is "team" and more behind a hyphen; an Ingress controller joins namespace and Service with a hyphen`)
+	}
+	assert.ErrorContains(t, CheckTenants([]TenantArgs{tenant("")}).Err(), `tenants[0].name "": it is missing; write`)
 }
 
 func TestNilArgumentsAreAllDefaultsAndOnlyWhatHasNoneIsMissing(t *testing.T) {
 	assert.Equal(t, []string{"owner", "contact"}, fields((*TenantArgs)(nil).Check("team-a")))
-	assert.Equal(t, []string{"image"}, fields((*ClaimsArgs)(nil).Check()))
 	assert.Empty(t, (*RolesArgs)(nil).Check())
 	assert.Empty(t, (*ImagePolicyArgs)(nil).Check())
 	for _, program := range []pulumi.RunFunc{
@@ -410,15 +358,15 @@ func TestNilArgumentsAreAllDefaultsAndOnlyWhatHasNoneIsMissing(t *testing.T) {
 		func(ctx *pulumi.Context) error { _, err := NewImagePolicy(ctx, "images", nil); return err },
 		func(ctx *pulumi.Context) error { _, err := NewPlatform(ctx, "platform", nil); return err },
 	} {
-		assert.NotEmpty(t, run(t, program).All())
+		assert.NotEmpty(t, graphtest.Run(t, program).All())
 	}
 }
 
 // fields are the fields of faults.
-func fields(faults kube.Faults) []string {
+func fields(faults rules.Faults) []string {
 	names := make([]string, len(faults))
 	for i, fault := range faults {
-		names[i] = fault.Field
+		names[i] = fault.Path
 	}
 	return names
 }
@@ -443,10 +391,36 @@ func TestClassesAreDefinedOnce(t *testing.T) {
 	assert.Equal(t, Large(), classes["large"])
 	assert.Equal(t, classes, classes.WithDefaults())
 
-	err := Classes{"Tiny": {}, "huge": {Memory: "1Ti"}, "small": {MaxCPU: "4"}}.Check().Under("classes").Err()
+	err := Classes{"Tiny": {}, "huge": {Memory: "1Ti"}, "small": {MaxCPU: "9"}}.Check().In("classes").Err()
 	assert.ErrorContains(t, err, `classes.Tiny "Tiny": the name of a class is not a DNS label`)
-	assert.ErrorContains(t, err, `classes.small.maxCpu "4": above the whole quota of 2`)
+	assert.ErrorContains(t, err, `classes.small.maxCpu "9": above the total of the limits, 8`)
 	assert.NotContains(t, err.Error(), "classes.huge.memory")
+}
+
+func TestPodsOfADefaultAccountHaveNoToken(t *testing.T) {
+	account := graphtest.Find(t, declareTenant(t, teamA()), "kubernetes:core/v1:ServiceAccount", "team-a-default")
+	assert.Equal(t, "default", account.Field("metadata.name"))
+	assert.Equal(t, "team-a", account.Field("metadata.namespace"))
+	assert.Equal(t, false, account.Field("automountServiceAccountToken"))
+	assert.Equal(t, map[string]any{kube.PatchForce: "true"}, account.Field("metadata.annotations"))
+}
+
+func TestBurstRaisesTheLimitsOfCPUAndNothingElse(t *testing.T) {
+	hard := func(c Class) map[string]string {
+		return resourceQuota(c, 0)["spec"].(map[string]any)["hard"].(map[string]string)
+	}
+	once, often := hard(Small().With(Class{Burst: 1})), hard(Small().With(Class{Burst: 10}))
+	assert.Equal(t, "2", once["limits.cpu"])
+	assert.Equal(t, "20", often["limits.cpu"])
+	once["limits.cpu"] = often["limits.cpu"]
+	assert.Equal(t, once, often)
+	standard := func(c Class) any {
+		return limitRange(c)["spec"].(map[string]any)["limits"].([]any)[0].(map[string]any)["default"].(map[string]string)["cpu"]
+	}
+	assert.Equal(t, "100m", standard(Small().With(Class{Burst: 1})))
+	assert.Equal(t, "400m", standard(Small()))
+	assert.Equal(t, "1", standard(Small().With(Class{Burst: 100})), "not above maxCpu")
+	assert.Equal(t, "1500m", times("500m", 3))
 }
 
 func TestATenantOfAWrongClassIsNotDeclaredThoughTheFaultIsTheClasss(t *testing.T) {
@@ -460,64 +434,20 @@ func TestATenantOfAWrongClassIsNotDeclaredThoughTheFaultIsTheClasss(t *testing.T
 	assert.ErrorContains(t, err, `tenant "team-a": class small: memory "10 GB"`)
 }
 
-// rules returns every rule of a role as group/resource:verb.
-func rules(r graph.Resource) []string {
-	var all []string
-	list, _ := r.Field("rules").([]any)
-	for _, entry := range list {
-		rule := entry.(map[string]any)
-		for _, group := range rule["apiGroups"].([]any) {
-			for _, resource := range rule["resources"].([]any) {
-				for _, verb := range rule["verbs"].([]any) {
-					all = append(all, fmt.Sprint(group, "/", resource, ":", verb))
-				}
-			}
-		}
+func TestRolesAreAggregatedByOurOwnLabelsAlone(t *testing.T) {
+	g := declareShared(t)
+	labelled := func(label string) any { return map[string]any{"matchLabels": map[string]any{label: "true"}} }
+	viewer, developer, owner := labelled("journal.example.com/aggregate-to-viewer"), labelled("journal.example.com/aggregate-to-developer"), labelled("journal.example.com/aggregate-to-owner")
+	for role, want := range map[string][]any{ViewerRole: {viewer}, DeveloperRole: {viewer, developer}, OwnerRole: {viewer, developer, owner}} {
+		t.Run(role, func(t *testing.T) {
+			r := graphtest.Find(t, g, graphtest.ClusterRole, role)
+			assert.Equal(t, want, r.Field("aggregationRule.clusterRoleSelectors"))
+			assert.Nil(t, r.Field("rules"), "the cluster fills them in")
+		})
 	}
-	return all
-}
-
-func TestNoRoleOfATenantHoldsMoreThanItMay(t *testing.T) {
-	g := declareAll(t, nil)
-	for _, r := range g.OfType(clusterRoleToken) {
-		if r.Name == "journal-namespace-controller" {
-			continue
-		}
-		for _, rule := range rules(r) {
-			if r.Name == SecretsRole {
-				assert.True(t, strings.HasPrefix(rule, "/secrets:"), rule)
-				continue
-			}
-			for _, forbidden := range []string{
-				"/secrets:", "/resourcequotas", "/limitranges", "/networkpolicies", "/serviceaccounts/token", ":impersonate",
-				":bind", ":escalate", ":approve", "*", "/pods/proxy", "/services/proxy", "/endpoints", "/status",
-			} {
-				assert.NotContains(t, rule, forbidden, r.Name)
-			}
-			if strings.Contains(rule, rbacGroup) || strings.HasPrefix(rule, "/namespaces:") || strings.HasPrefix(rule, "/nodes:") {
-				assert.True(t, slices.Contains(readVerbs, rule[strings.LastIndex(rule, ":")+1:]), "%s: %s", r.Name, rule)
-			}
-		}
-	}
-}
-
-func TestRolesAreAggregatedWithoutTheBuiltInEdit(t *testing.T) {
-	g := declareAll(t, nil)
-	view := map[string]any{"matchLabels": map[string]any{aggregateToView: "true"}}
-	edit := map[string]any{
-		"matchLabels":      map[string]any{aggregateToEdit: "true"},
-		"matchExpressions": []any{map[string]any{"key": "kubernetes.io/bootstrapping", "operator": "DoesNotExist"}},
-	}
-	developer := map[string]any{"matchLabels": map[string]any{aggregateToDeveloper: "true"}}
-	owner := map[string]any{"matchLabels": map[string]any{aggregateToOwner: "true"}}
-	for role, want := range map[string][]any{ViewerRole: {view}, DeveloperRole: {view, edit, developer}, OwnerRole: {view, edit, developer, owner}} {
-		r := find(t, g, clusterRoleToken, role)
-		assert.Equal(t, want, r.Field("aggregationRule.clusterRoleSelectors"), role)
-		assert.Nil(t, r.Field("rules"), "the cluster fills them in")
-	}
-	// Secrets would reach every developer, and every user of the built-in roles, if this role were a part of another.
+	// If another role aggregated this one, every developer and every user of the built-in roles would have Secrets.
 	assert.Equal(t, []string{"app.kubernetes.io/managed-by", "app.kubernetes.io/part-of"},
-		slices.Sorted(maps.Keys(find(t, g, clusterRoleToken, SecretsRole).Field("metadata.labels").(map[string]any))))
+		slices.Sorted(maps.Keys(graphtest.Find(t, g, graphtest.ClusterRole, SecretsRole).Field("metadata.labels").(map[string]any))))
 }
 
 func TestEverybodyWhoIsDeclaredReadsNamespacesAndNodes(t *testing.T) {
@@ -527,66 +457,36 @@ func TestEverybodyWhoIsDeclaredReadsNamespacesAndNodes(t *testing.T) {
 	assert.Equal(t, []Subject{"group:audit", "user:alice", "user:bob"}, Everybody([]TenantArgs{args, other}))
 
 	const token = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
-	assert.Equal(t, "alice", find(t, declareAll(t, nil), token, ClusterReaderRole).Field("subjects[0].name"))
-	assert.Empty(t, run(t, func(ctx *pulumi.Context) error { _, err := NewRoles(ctx, "roles", nil); return err }).OfType(token))
+	assert.Equal(t, "alice", graphtest.Find(t, declareShared(t), token, ClusterReaderRole).Field("subjects[0].name"))
+	assert.Empty(t, graphtest.Run(t, func(ctx *pulumi.Context) error { _, err := NewRoles(ctx, "roles", nil); return err }).OfType(token))
 	assert.ErrorContains(t, (&RolesArgs{Everybody: []Subject{"group:system:masters"}}).Check().Err(), "names that begin with system:")
 }
 
-func TestTheDirectorySaysWhereEachUserIs(t *testing.T) {
+func TestTheListOfUsersSaysWhereEachOfThemIs(t *testing.T) {
 	tenants := []TenantArgs{
 		{Name: "team-a", Owner: "group:leads", Contact: "leads@example.com", Members: Members{Developers: []Subject{"user:alice", "user:bob", "group:team-a"}, Viewers: []Subject{"user:carol"}}},
 		{Name: "alice", Owner: "user:alice", Contact: "alice@example.com"},
 		{Name: "team-b", Owner: "user:bob", Contact: "bob@example.com", Members: Members{Owners: []Subject{"user:alice"}}},
 	}
-	want := map[string]Entry{
+	want := map[string]User{
 		"alice": {Namespace: "alice", Namespaces: map[string]string{"alice": "owner", "team-a": "developer", "team-b": "owner"}},
 		"bob":   {Namespace: "team-b", Namespaces: map[string]string{"team-a": "developer", "team-b": "owner"}},
 		"carol": {Namespace: "team-a", Namespaces: map[string]string{"team-a": "viewer"}},
 	}
-	assert.Equal(t, want, Directory(tenants))
+	assert.Equal(t, want, Users(tenants))
 
-	g := run(t, func(ctx *pulumi.Context) error {
+	g := graphtest.Run(t, func(ctx *pulumi.Context) error {
 		_, err := NewPlatform(ctx, "platform", &PlatformArgs{Tenants: tenants})
 		return err
 	})
-	configMap := find(t, g, configMapToken, "platform-directory")
-	assert.Equal(t, "directory", configMap.Field("metadata.name"))
+	configMap := graphtest.Find(t, g, graphtest.ConfigMap, "platform-users")
+	assert.Equal(t, "users", configMap.Field("metadata.name"))
 	assert.Equal(t, "journal-platform", configMap.Field("metadata.namespace"))
-	var users map[string]Entry
-	decodeKey(t, configMap, "users.json", &users)
+	var users map[string]User
+	graphtest.Decode(t, configMap, "users.json", &users)
 	assert.Equal(t, want, users)
-	assert.Equal(t, "restricted", find(t, g, namespaceToken, "platform").Field(`metadata.labels["pod-security.kubernetes.io/enforce"]`))
-	assert.Len(t, g.OfType(networkPolicyToken), 1)
-}
-
-func TestAKubeconfigSignsInByAProgramAndHoldsNoSecret(t *testing.T) {
-	args := KubeconfigArgs{
-		Cluster: "shared", Server: "https://kubernetes.example.com:6443", Namespace: "team-a",
-		CertificateAuthority: "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
-		Command:              []string{"kubectl", "oidc-login", "get-token", "--oidc-issuer-url=https://id.example.com", "--oidc-client-id=kubernetes"},
-	}
-	text, err := Kubeconfig(args)
-	require.NoError(t, err)
-	var config struct {
-		CurrentContext string `yaml:"current-context"`
-		Contexts       []struct {
-			Name    string
-			Context map[string]string
-		}
-		Clusters []struct{ Cluster map[string]string }
-		Users    []struct{ User map[string]map[string]any }
-	}
-	require.NoError(t, encoding.YAML.Unmarshal([]byte(text), &config))
-	assert.Equal(t, "team-a", config.CurrentContext)
-	assert.Equal(t, map[string]string{"cluster": "shared", "namespace": "team-a", "user": "user"}, config.Contexts[0].Context)
-	assert.Equal(t, "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSQotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==", config.Clusters[0].Cluster["certificate-authority-data"])
-	assert.Equal(t, "kubectl", config.Users[0].User["exec"]["command"])
-	assert.Equal(t, []string{"exec"}, slices.Collect(maps.Keys(config.Users[0].User)))
-
-	_, err = Kubeconfig(KubeconfigArgs{Cluster: "Shared", Server: "kubernetes:6443", CertificateAuthority: "/etc/ca.crt"})
-	for _, says := range []string{`cluster "Shared"`, `server "kubernetes:6443": no address`, `certificateAuthority "/etc/ca.crt": no certificate`, `namespace ""`, `command "[]": it is missing`} {
-		assert.ErrorContains(t, err, says)
-	}
+	assert.Equal(t, "restricted", graphtest.Find(t, g, graphtest.Namespace, "platform").Field(`metadata.labels["pod-security.kubernetes.io/enforce"]`))
+	assert.Len(t, g.OfType(graphtest.NetworkPolicy), 1)
 }
 
 func TestAnIsolatedTenantLetsNothingConnectByItself(t *testing.T) {
@@ -600,4 +500,11 @@ func TestAnIsolatedTenantLetsNothingConnectByItself(t *testing.T) {
 		names = append(names, policy.Field("metadata.name"))
 	}
 	assert.ElementsMatch(t, []any{"default-deny", "allow-dns"}, names)
+}
+
+func TestAClassesDevicesAreThoseOfItsOverrideAndTheOthers(t *testing.T) {
+	base := Small()
+	class := base.With(Class{Devices: map[string]int{"nvidia.com/gpu": 2, "gpu.intel.com/xe": 1}})
+	assert.Equal(t, map[string]int{"nvidia.com/gpu": 2, "amd.com/gpu": 0, "gpu.intel.com/xe": 1}, class.Devices)
+	assert.Equal(t, noDevices(), base.Devices, "the class itself stays as it is")
 }

@@ -1,5 +1,5 @@
-// Package graph runs a Pulumi program against mocks and keeps what it registers, so that tests assert on the whole graph
-// after the run. Nothing is asserted during it: a function on an unknown value never runs.
+// Package graph runs a Pulumi program against mocks and records what it registers, so that tests assert on the whole graph
+// after the run. They assert nothing during it, because a function on an unknown value never runs.
 package graph
 
 import (
@@ -18,7 +18,7 @@ import (
 
 const (
 	kubernetesPrefix = "kubernetes:"
-	stackReference   = "pulumi:pulumi:StackReference"
+	readStackOutputs = "pulumi:pulumi:readStackOutputs"
 )
 
 // Resource is one registration.
@@ -35,8 +35,10 @@ type Resource struct {
 	DependsOn []string
 	// Timeouts are how long the engine waits for its operations.
 	Timeouts *pulumirpc.RegisterResourceRequest_CustomTimeouts
-	// Transforms is how many functions the engine is to call for it and for what it contains.
+	// Transforms is the number of functions that the engine calls for it and for its children.
 	Transforms int
+	// IgnoreChanges are the paths of inputs whose changes the engine ignores.
+	IgnoreChanges []string
 	// Protected says whether the engine refuses to delete it.
 	Protected bool
 }
@@ -45,15 +47,17 @@ type Resource struct {
 type Graph struct {
 	mu        sync.Mutex
 	preview   bool
+	project   string
+	stack     string
 	resources []Resource
 	outputs   map[string]any
-	last      map[string]string // outputs of the update before
+	last      map[string]any // outputs of the update before
 }
 
-// Option changes what the run's context says.
+// Option changes the context of the run.
 type Option func(*pulumi.RunInfo)
 
-// Preview runs the program as `pulumi preview` does, in which names that the engine makes are not known.
+// Preview runs the program as `pulumi preview` does: names that the engine generates are not known.
 func Preview() Option { return func(info *pulumi.RunInfo) { info.DryRun = true } }
 
 // Config sets configuration values, by their keys with namespace.
@@ -66,8 +70,8 @@ func Root(dir, stack string) Option {
 	return func(info *pulumi.RunInfo) { info.RootDirectory, info.Stack = dir, stack }
 }
 
-// LastOutputs sets the outputs that the stack's last update has left, for a program that refers to its own stack.
-func LastOutputs(outputs map[string]string) Option {
+// LastOutputs sets the outputs of the stack's last update, for example those of another graph.
+func LastOutputs(outputs map[string]any) Option {
 	return func(info *pulumi.RunInfo) { info.Mocks.(*Graph).last = outputs }
 }
 
@@ -75,7 +79,7 @@ func LastOutputs(outputs map[string]string) Option {
 func Run(program pulumi.RunFunc, options ...Option) (*Graph, error) {
 	g := &Graph{outputs: map[string]any{}}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		g.preview = ctx.DryRun()
+		g.preview, g.project, g.stack = ctx.DryRun(), ctx.Project(), ctx.Stack()
 		if err := program(ctx); err != nil {
 			return err
 		}
@@ -104,28 +108,20 @@ func Run(program pulumi.RunFunc, options ...Option) (*Graph, error) {
 	return g, err
 }
 
-// NewResource records a registration and answers as a provider would: with the inputs, and a name where none was given.
+// NewResource records a registration and answers as a provider would: with the inputs, and with a name if none was given.
 func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
-	if args.TypeToken == stackReference {
-		last := resource.PropertyMap{}
-		for name, value := range g.last {
-			last[resource.PropertyKey(name)] = resource.MakeSecret(resource.NewStringProperty(value))
-		}
-		state := args.Inputs.Copy()
-		state["outputs"] = resource.NewObjectProperty(last)
-		return args.Name, state, nil
-	}
 	rpc := args.RegisterRPC
 	g.mu.Lock()
 	g.resources = append(g.resources, Resource{
-		Type:       args.TypeToken,
-		Name:       args.Name,
-		Parent:     rpc.GetParent(),
-		Inputs:     args.Inputs,
-		DependsOn:  rpc.GetDependencies(),
-		Timeouts:   rpc.GetCustomTimeouts(),
-		Transforms: len(rpc.GetTransforms()),
-		Protected:  rpc.GetProtect(),
+		Type:          args.TypeToken,
+		Name:          args.Name,
+		Parent:        rpc.GetParent(),
+		Inputs:        args.Inputs,
+		DependsOn:     rpc.GetDependencies(),
+		Timeouts:      rpc.GetCustomTimeouts(),
+		Transforms:    len(rpc.GetTransforms()),
+		IgnoreChanges: rpc.GetIgnoreChanges(),
+		Protected:     rpc.GetProtect(),
 	})
 	g.mu.Unlock()
 
@@ -153,9 +149,19 @@ func (g *Graph) NewResource(args pulumi.MockResourceArgs) (string, resource.Prop
 // autoName is the name of an object that was given none; the engine's end differs each time.
 func autoName(logicalName string) string { return logicalName + "-1a2b3c4d" }
 
-// Call answers no invoke: the program makes none.
+// Call answers the only function that programs call: the engine's, for the outputs of a stack.
 func (g *Graph) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
-	return nil, fmt.Errorf("unexpected call of %s", args.Token)
+	if args.Token != readStackOutputs {
+		return nil, fmt.Errorf("unexpected call of %s", args.Token)
+	}
+	if name := args.Args["name"]; !name.IsString() || name.StringValue() != "organization/"+g.project+"/"+g.stack {
+		return nil, fmt.Errorf("unexpected outputs of stack %v", name)
+	}
+	last := resource.PropertyMap{}
+	for name, value := range g.last {
+		last[resource.PropertyKey(name)] = resource.MakeSecret(resource.NewPropertyValue(value))
+	}
+	return resource.PropertyMap{"outputs": resource.NewObjectProperty(last)}, nil
 }
 
 // Outputs returns the stack outputs of an update; a preview has none.
@@ -180,7 +186,7 @@ func (g *Graph) OfType(token string) []Resource {
 	return slices.DeleteFunc(g.All(), func(r Resource) bool { return r.Type != token })
 }
 
-// Find returns the one registration with this type and name, or an error that lists what there is.
+// Find returns the registration with this type and name, or an error that lists what there is.
 func (g *Graph) Find(token, name string) (Resource, error) {
 	var names []string
 	for _, r := range g.OfType(token) {
@@ -297,7 +303,7 @@ func hideSecrets(value resource.PropertyValue) resource.PropertyValue {
 	return value
 }
 
-// plain turns a property into ordinary Go values. Whole numbers become int, so that YAML shows them as such.
+// plain converts a property into ordinary Go values. Whole numbers become int, so that YAML shows them as such.
 func plain(value resource.PropertyValue) any {
 	return value.MapRepl(nil, func(v resource.PropertyValue) (any, bool) {
 		switch {

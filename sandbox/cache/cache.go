@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Dir is the sandbox's folder. Its methods name the parts of it; a part is made when it is asked for.
+// Dir is the sandbox's folder. A method that is named after a part of it, such as Bin, creates that part if it is missing.
 type Dir struct{ root string }
 
 // Open returns ${XDG_CACHE_HOME:-~/.cache}/journal-sandbox, made if it is missing.
@@ -20,13 +20,13 @@ func Open() (Dir, error) {
 	return At(filepath.Join(base, "journal-sandbox"))
 }
 
-// At returns the folder root, made if it is missing: tests have one of their own.
+// At returns the folder root, made if it is missing. Tests use their own.
 func At(root string) (Dir, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return Dir{}, err
 	}
-	// The cluster's keys are below, so nobody else may look into it.
+	// The folder holds the cluster's keys, so only its owner may read it.
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return Dir{}, fmt.Errorf("the sandbox's cache: %w", err)
 	}
@@ -56,7 +56,7 @@ func (d Dir) Path(elem ...string) string {
 	return filepath.Join(append([]string{d.root}, elem...)...)
 }
 
-// folder makes a part. A failure is left to the first write into it, which says the same and more.
+// folder creates a subfolder. It ignores an error: the first write into the folder reports the same and more.
 func (d Dir) folder(name string) string {
 	path := filepath.Join(d.root, name)
 	_ = os.MkdirAll(path, 0o755)

@@ -1,47 +1,50 @@
 package cluster
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/version"
 
 	"example.com/journal/components/journal"
-	"example.com/journal/sandbox/objects"
+	"example.com/journal/components/observe"
 	"example.com/journal/stacks"
 )
 
-// oldest is the first Kubernetes that knows all that the stack uses: ValidatingAdmissionPolicy, and a pause before a
-// container is stopped.
-var oldest = version.MustParseGeneric("1.30.0")
-
-// defaultStorageClass marks the StorageClass of volumes that name none.
+// defaultStorageClass is the annotation of the StorageClass for claims that name none.
 const defaultStorageClass = "storageclass.kubernetes.io/is-default-class"
 
-// placeholder ends the tag of an image that a stack's file names before it is built.
+// placeholder is the end of an image's tag in a stack's file as long as the image is not built.
 const placeholder = "-0000000"
 
-// Check asks the cluster for everything that the stack takes as given, and reports all that it lacks at once.
+// Check asks the cluster for everything that the stack's configuration takes for granted, and reports all that is missing.
+// The doctor checks what every stack needs: the version of Kubernetes, rights, and a way to get images to the cluster.
 func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 	if err := c.Connect(ctx); err != nil || decided == nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	errs := []error{c.checkVersion(), c.checkImages(*decided), c.checkStorage(ctx, decided.Journal.Redis.StorageClass)}
-	exposure := decided.Journal.Exposure
-	if !decided.Ingress.Enabled {
-		errs = append(errs, c.checkClass(ctx, cmp.Or(exposure.Kind, journal.KindIngress), cmp.Or(exposure.Class, "traefik"), exposure.TLSSecret+exposure.TLSIssuer != "" || exposure.TLSSelfSigned != 0))
+	exposure, on := decided.Journal.Exposure, map[bool]string{true: "true"}
+	errs := []error{
+		c.checkImages(*decided), c.checkStorage(ctx, decided.Journal.Redis.Storage.Class),
+		c.has(ctx, "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies", "journal:cluster.podDefaults", on[decided.Cluster.FillsIn()],
+			"no MutatingAdmissionPolicy of version v1, which Kubernetes has since 1.36; write podDefaults: false, or upgrade the cluster"),
+		c.has(ctx, "/apis/cert-manager.io/v1", "journal:exposure.tls.issuer", exposure.TLS.Issuer,
+			"no cert-manager.io/v1; install cert-manager, or write secret or selfSigned in its place"),
+		c.has(ctx, "/apis/metrics.k8s.io/v1beta1", "journal:cluster.resourceMetrics", on[decided.Cluster.ResourceMetrics],
+			"no metrics.k8s.io/v1beta1; write journal:metrics in its place"),
 	}
-	if exposure.TLSIssuer != "" {
-		errs = append(errs, c.serves("cert-manager.io/v1", "exposureTlsIssuer", exposure.TLSIssuer, "install cert-manager, or set another of the exposureTls… keys"))
+	if decided.IngressController == nil {
+		errs = append(errs, c.checkClass(ctx, cmp.Or(exposure.Kind, journal.KindIngress), cmp.Or(exposure.Class, "traefik"), exposure.TLS.Enabled()))
+	}
+	if decided.Metrics != nil {
+		errs = append(errs, c.checkMetrics(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%s lacks what the stack needs, nothing was changed:\n%w", c, err)
@@ -49,92 +52,76 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 	return nil
 }
 
-func (c *foreign) checkVersion() error {
-	info, err := c.client.Discovery.ServerVersion()
-	if err != nil {
-		return err
-	}
-	running, err := version.ParseGeneric(info.GitVersion)
-	if err != nil {
-		return err
-	}
-	if running.LessThan(oldest) {
-		return fmt.Errorf("version %s of Kubernetes: must be %d.%d or newer", info.GitVersion, oldest.Major(), oldest.Minor())
-	}
-	return nil
-}
-
-// checkImages wants images that pods can get. Whether the cluster may pull them shows when it does.
+// checkImages checks that pods can get the images. Whether the cluster may pull them shows only when it does.
 func (c *foreign) checkImages(decided stacks.Config) error {
-	if c.loader != nil {
-		if _, err := exec.LookPath(c.loader.args[0]); err != nil {
-			return fmt.Errorf("context %q is a cluster of %s, which is not on PATH: install it, or name a registry that you push to and the cluster pulls from, such as REGISTRY=registry.example.com/team-a",
-				c.context, c.loader.args[0])
-		}
-	}
 	if c.TakesImages() {
 		return nil
 	}
 	var errs []error
-	for _, image := range []struct{ key, reference string }{
-		{"apiImage", decided.Journal.API.Image}, {"frontendImage", decided.Journal.Frontend.Image}, {"claimsImage", decided.Cluster.ClaimsImage},
-	} {
+	images := []struct{ path, reference string }{
+		{"journal:api.image", fmt.Sprint(decided.Journal.API.Image)}, {"journal:frontend.image", fmt.Sprint(decided.Journal.Frontend.Image)},
+	}
+	if decided.Claims != nil {
+		images = append(images, struct{ path, reference string }{"journal:claims.image", fmt.Sprint(decided.Claims.Image)})
+	}
+	for _, image := range images {
 		if strings.HasSuffix(image.reference, placeholder) {
 			errs = append(errs, fmt.Errorf("%s %q: stands for an image that is yet to be built; name a registry that you push to and the cluster pulls from, such as REGISTRY=registry.example.com/team-a",
-				image.key, image.reference))
+				image.path, image.reference))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 func (c *foreign) checkStorage(ctx context.Context, class string) error {
-	kind := schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
+	const path = "/apis/storage.k8s.io/v1/storageclasses"
 	if class != "" {
-		return c.exists(ctx, kind, "redisStorageClass", class)
+		return c.has(ctx, path+"/"+class, "journal:redis.storage.class", class, "no StorageClass of this name; name one that it has")
 	}
-	classes, err := objects.List[metav1.PartialObjectMetadata](ctx, c.client, kind, "", metav1.ListOptions{})
-	if err != nil {
+	var classes storagev1.StorageClassList
+	if err := c.client.RESTClient().Get().AbsPath(path).Do(ctx).Into(&classes); err != nil {
 		return err
 	}
-	for _, found := range classes {
+	for _, found := range classes.Items {
 		if found.Annotations[defaultStorageClass] == "true" {
 			return nil
 		}
 	}
-	return fmt.Errorf("redisStorageClass: the cluster has no default StorageClass; name one of its %d, or install one", len(classes))
+	return fmt.Errorf("journal:redis.storage.class: the cluster has no default StorageClass; name one of its %d, or install one", len(classes.Items))
 }
 
-// checkClass wants the controller that serves the way in.
+// checkClass checks that the cluster has the controller that serves the Ingress or Gateway.
 func (c *foreign) checkClass(ctx context.Context, kind, class string, tls bool) error {
-	classes := schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingressclasses"}
+	path, name := "/apis/networking.k8s.io/v1/ingressclasses/", "IngressClass"
 	if kind == journal.KindGateway {
-		classes = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"}
+		path, name = "/apis/gateway.networking.k8s.io/v1/gatewayclasses/", "GatewayClass"
 	}
-	err := c.exists(ctx, classes, "exposureClass", class)
+	err := c.has(ctx, path+class, "journal:exposure.class", class, "no "+name+" of this name; name one that it has, or write journal:ingressController: {}")
 	if err == nil && kind == journal.KindIngress && class == "traefik" && tls { // HTTP is redirected by a Middleware
-		err = c.serves("traefik.io/v1alpha1", "exposureClass", class, "install Traefik's CRDs")
+		err = c.has(ctx, "/apis/traefik.io/v1alpha1", "journal:exposure.class", class, "no traefik.io/v1alpha1; install Traefik's CRDs")
 	}
 	return err
 }
 
-// exists wants an object that a key names.
-func (c *foreign) exists(ctx context.Context, kind schema.GroupVersionResource, key, name string) error {
-	_, err := c.client.Resource(kind).Get(ctx, name, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return err
+// has checks that the API server has what a key's value needs. An empty value needs nothing. Lacks says what to do if not.
+func (c *foreign) has(ctx context.Context, path, key, value, lacks string) error {
+	if value == "" {
+		return nil
 	}
-	advice := "name one that it has"
-	if key == "exposureClass" {
-		advice += ", or set ingressController: true"
+	err := c.client.RESTClient().Get().AbsPath(path).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%s %q: the cluster has %s", key, value, lacks)
 	}
-	return fmt.Errorf("%s %q: the cluster has no %s of this name; %s", key, name, kind.GroupResource(), advice)
+	return err
 }
 
-// serves wants the kinds of a group, which a key asks for.
-func (c *foreign) serves(group, key, value, advice string) error {
-	_, err := c.client.Discovery.ServerResourcesForGroupVersion(group)
+// checkMetrics refuses to bring resource metrics to a cluster that has others.
+func (c *foreign) checkMetrics(ctx context.Context) error {
+	service, err := c.client.RESTClient().Get().AbsPath("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io").DoRaw(ctx)
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s %q: the cluster does not serve %s; %s", key, value, group, advice)
+		return nil
+	} else if err == nil && !bytes.Contains(service, []byte(`"`+observe.Defaults().Namespace+`"`)) {
+		err = errors.New(`journal:metrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place`)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-// Package cluster is where a stack goes: the sandbox's own node, or the cluster of a kubeconfig.
+// Package cluster is the target of a stack: the sandbox's own node, or the cluster of a kubeconfig.
 package cluster
 
 import (
@@ -10,65 +10,63 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
-	"example.com/journal/sandbox/node"
 	"example.com/journal/stacks"
 )
 
-// Cluster is one Kubernetes cluster. Connect or Start comes before everything that is said to need it.
+// Cluster is one Kubernetes cluster. Methods that need a connection work after Connect or Start.
 type Cluster interface {
-	// String is what messages call the cluster.
+	// String is the cluster's name in messages.
 	fmt.Stringer
-	// Check says what is in the way of a stack, before anything is built or created. The stack is nil when its configuration
-	// is refused: what does not depend on it is checked all the same.
+	// Check says what prevents a stack on the cluster, before anything is built or created. The stack is nil when its
+	// configuration is invalid; Check then checks what does not depend on it.
 	Check(ctx context.Context, decided *stacks.Config) error
-	// Programs are those of the toolchain that the cluster itself consists of.
+	// Programs are the toolchain's programs that the cluster itself consists of.
 	Programs() []string
 	// Start returns when the cluster works.
 	Start(ctx context.Context, progress io.Writer) error
-	// Connect uses the cluster as it runs. The error of a sandbox that does not run is ErrNotRunning.
+	// Connect connects to a running cluster. For a sandbox that does not run the error is node.ErrNotRunning.
 	Connect(ctx context.Context) error
 	// Stop stops the cluster and keeps its data, and Reset deletes them.
 	Stop(ctx context.Context) error
 	Reset(ctx context.Context) error
 
-	// TakesImages says whether the images that are built here are used; otherwise those that the stack's file names.
+	// TakesImages says whether the cluster uses the images built here, instead of those that the stack's file names.
 	TakesImages() bool
 	// Load makes built images available to the cluster's pods. It needs a connection.
 	Load(ctx context.Context, built []images.Image, log io.Writer) error
-	// Values are what a stack's configuration must say on this cluster, by key.
-	Values(decided stacks.Config, built []images.Image) (map[string]any, error)
+	// LoadServices does the same for the images of what follows the journal. Its pods wait for them, so a deployment need not.
+	LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error
+	// Values are what a stack's configuration must say on this cluster, by path; nil removes a value. The log gets notes on them.
+	Values(decided stacks.Config, built []images.Image, log io.Writer) (map[string]any, error)
 
-	// Kubeconfig is the path of a kubeconfig with this one cluster in it. It needs a connection, and so does what follows.
+	// Kubeconfig is the path of a kubeconfig with only this cluster. It needs a connection, and so do all methods below.
 	Kubeconfig() string
 	// State is the folder that keeps the state of the cluster's stacks.
 	State() string
-	// Address is the host and the port at which the way in of a namespace answers, empty while that is not known.
+	// Address is the host and port of a namespace's Ingress or Gateway, empty while that is not known.
 	Address(ctx context.Context, page *url.URL, namespace string) (string, error)
-	// Status says in lines what the cluster is.
+	// Status describes the cluster, in lines.
 	Status(ctx context.Context) (string, error)
-	// Kubectl is a kubectl command with the rights of the kubeconfig.
-	Kubectl(ctx context.Context, args ...string) (*exec.Cmd, error)
+	// Kubectl returns a kubectl command with the rights of the kubeconfig.
+	Kubectl(ctx context.Context, args ...string) *exec.Cmd
 }
-
-// ErrNotRunning says that the sandbox's node does not run.
-var ErrNotRunning = node.ErrNotRunning
 
 // Options select a cluster.
 type Options struct {
 	// Dir is the sandbox's folder.
 	Dir cache.Dir
-	// Context is empty for the sandbox's own node, CurrentContext, or a context of the user's kubeconfig.
+	// Context is a context of the user's kubeconfig, CurrentContext, or empty for the sandbox's own node.
 	Context string
-	// Registry is where the images for the cluster of a kubeconfig go, such as registry.example.com/team-a.
+	// Registry receives the images for the cluster of a kubeconfig. An example is registry.example.com/team-a.
 	Registry string
 	// Getenv reads the environment.
 	Getenv func(string) string
 }
 
-// CurrentContext stands for the context that is kubectl's current one at the moment.
+// CurrentContext stands for kubectl's current context.
 const CurrentContext = "current"
 
-// New returns the cluster that the options select. It asks no cluster anything.
+// New returns the cluster that the options select. It sends no request to a cluster.
 func New(o Options) (Cluster, error) {
 	switch {
 	case o.Context != "":
@@ -79,15 +77,15 @@ func New(o Options) (Cluster, error) {
 	return &own{dir: o.Dir, getenv: o.Getenv}, nil
 }
 
-// references are the built images by their keys in the configuration. A part that the stack leaves out, as it may the
-// controller of claims, stays out.
-func references(decided stacks.Config, built []images.Image, in func(images.Image) (string, error)) (map[string]any, error) {
+// references returns the references of the built images, in the registry or as loaded, by their paths in the configuration. It
+// leaves out the image of the claims controller if the stack has none.
+func references(decided stacks.Config, built []images.Image, registry string) (map[string]any, error) {
 	values := map[string]any{}
 	for _, image := range built {
-		if image.ConfigKey == "" || image.ConfigKey == "claimsImage" && decided.Cluster.ClaimsImage == "" {
+		if image.ConfigKey == "" || image.ConfigKey == "claims.image" && decided.Claims == nil {
 			continue
 		}
-		reference, err := in(image)
+		reference, err := image.In(registry)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,32 +13,41 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"example.com/journal/components/ingress"
 	"example.com/journal/components/journal"
+	"example.com/journal/components/observe"
+	"example.com/journal/components/tenancy/claims"
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
 	"example.com/journal/stacks"
 )
 
-// complete is what an API server has that lacks nothing that a stack asks for, by path.
+// mutations is where a cluster lists its MutatingAdmissionPolicies.
+const mutations = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
+
+// complete returns the answers, by path, of an API server that has everything a stack asks for.
 func complete(uid string) map[string]string {
 	return map[string]string{
 		"/version":                       `{"gitVersion": "v1.31.2-eks-1234"}`,
 		"/api/v1/namespaces/kube-system": `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "` + uid + `"}}`,
+		mutations:                        `{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyList", "items": []}`,
 		"/apis/storage.k8s.io/v1/storageclasses": `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClassList", "items": [
 			{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}]}`,
 		"/apis/storage.k8s.io/v1/storageclasses/fast":                    `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}}`,
 		"/apis/networking.k8s.io/v1/ingressclasses/traefik":              `{"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "traefik"}}`,
 		"/apis/gateway.networking.k8s.io/v1/gatewayclasses/traefik":      `{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "traefik"}}`,
+		"/apis/metrics.k8s.io/v1beta1":                                   `{"apiVersion": "v1", "kind": "APIResourceList", "groupVersion": "metrics.k8s.io/v1beta1", "resources": []}`,
 		"/apis/traefik.io/v1alpha1":                                      `{"apiVersion": "v1", "kind": "APIResourceList", "groupVersion": "traefik.io/v1alpha1", "resources": []}`,
 		"/apis/networking.k8s.io/v1/namespaces/journal/ingresses":        `{"apiVersion": "networking.k8s.io/v1", "kind": "IngressList", "items": []}`,
 		"/apis/gateway.networking.k8s.io/v1/namespaces/journal/gateways": `{"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayList", "items": []}`,
 	}
 }
 
-// serve is the address of such a server.
+// serve starts an API server with these answers and returns its address.
 func serve(t *testing.T, has map[string]string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +63,7 @@ func serve(t *testing.T, has map[string]string) string {
 	return server.URL
 }
 
-// kubeconfig writes the user's kubeconfig, with the servers of its contexts, and returns its path.
+// kubeconfig writes a user's kubeconfig with the servers of its contexts, and returns its path.
 func kubeconfig(t *testing.T, current string, servers map[string]string) string {
 	t.Helper()
 	text := "apiVersion: v1\nkind: Config\ncurrent-context: " + current + "\nusers: [{name: alice, user: {token: secret}}]\ncontexts:\n"
@@ -147,15 +157,21 @@ func TestAContextThatIsNotThereIsRefusedWithThoseThatAre(t *testing.T) {
 func TestAllThatAClusterLacksIsReportedAtOnce(t *testing.T) {
 	decided := func(change func(*stacks.Config)) *stacks.Config {
 		c := stacks.Config{Journal: journal.Args{
-			API: journal.APIArgs{Image: "registry.example.com/api:v1.0.0-0a1b2c3"}, Frontend: journal.FrontendArgs{Image: "registry.example.com/web:v1.0.0-0a1b2c3"},
+			API: journal.APIArgs{Image: pulumi.String("registry.example.com/api:v1.0.0-0a1b2c3")}, Frontend: journal.FrontendArgs{Image: pulumi.String("registry.example.com/web:v1.0.0-0a1b2c3")},
 		}}
 		change(&c)
 		return &c
 	}
 	empty := map[string]string{
-		"/version":                               `{"gitVersion": "v1.28.0"}`,
 		"/api/v1/namespaces/kube-system":         complete("uid")["/api/v1/namespaces/kube-system"],
 		"/apis/storage.k8s.io/v1/storageclasses": `{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClassList", "items": []}`,
+	}
+	before136 := complete("uid")
+	delete(before136, mutations)
+	withMetricsOf := func(namespace string) map[string]string {
+		has := complete("uid")
+		has["/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"] = `{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "spec": {"service": {"namespace": "` + namespace + `"}}}`
+		return has
 	}
 	for _, c := range []struct {
 		what   string
@@ -165,32 +181,42 @@ func TestAllThatAClusterLacksIsReportedAtOnce(t *testing.T) {
 	}{
 		{"nothing", complete("uid"), func(*stacks.Config) {}, nil},
 		{"nothing, by name", complete("uid"), func(c *stacks.Config) {
-			c.Journal.Redis.StorageClass, c.Journal.Exposure.Kind, c.Journal.Exposure.TLSSelfSigned = "fast", journal.KindGateway, 1
+			c.Journal.Redis.Storage.Class, c.Journal.Exposure.Kind, c.Journal.Exposure.TLS.SelfSigned = "fast", journal.KindGateway, 1
+			c.Cluster.ResourceMetrics = true
 		}, nil},
 		{"everything", empty, func(c *stacks.Config) {
-			c.Journal.API.Image, c.Cluster.ClaimsImage = "registry.example.com/api:v0.1.0-0000000", "registry.example.com/claims:v0.1.0-0000000"
-			c.Journal.Exposure.TLSIssuer = "ClusterIssuer/public"
-		}, []string{"v1.28.0", "1.30 or newer", `apiImage "registry.example.com/api:v0.1.0-0000000"`, "claimsImage", "REGISTRY=", "no default StorageClass",
-			`exposureClass "traefik"`, "ingressController: true", "cert-manager.io/v1"}},
+			c.Journal.API.Image = pulumi.String("registry.example.com/api:v0.1.0-0000000")
+			c.Claims = &claims.Args{Image: pulumi.String("registry.example.com/claims:v0.1.0-0000000")}
+			c.Journal.Exposure.TLS.Issuer = "ClusterIssuer/public"
+			c.Cluster.ResourceMetrics = true
+		}, []string{`journal:api.image "registry.example.com/api:v0.1.0-0000000"`, "journal:claims.image", "REGISTRY=", "no default StorageClass",
+			`journal:exposure.class "traefik"`, "ingressController: {}", "cert-manager.io/v1",
+			`journal:cluster.resourceMetrics "true": the cluster has no metrics.k8s.io/v1beta1; write journal:metrics in its place`,
+			`journal:cluster.podDefaults "true": the cluster has no MutatingAdmissionPolicy of version v1, which Kubernetes has since 1.36; write podDefaults: false`}},
+		{"nothing, before Kubernetes 1.36", before136, func(c *stacks.Config) { c.Cluster.PodDefaults = new(false) }, nil},
+		{"nothing, beside metrics of the stack's own", withMetricsOf("journal-observe"), func(c *stacks.Config) { c.Metrics = &observe.MetricsServiceArgs{} }, nil},
+		{"room for metrics", withMetricsOf("kube-system"), func(c *stacks.Config) { c.Metrics = &observe.MetricsServiceArgs{} },
+			[]string{"journal:metrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place"}},
 		{"what is named", empty, func(c *stacks.Config) {
-			c.Journal.Redis.StorageClass, c.Journal.Exposure.Kind, c.Journal.Exposure.Class = "slow", journal.KindGateway, "edge"
-		}, []string{`redisStorageClass "slow"`, `exposureClass "edge": the cluster has no gatewayclasses`}},
-		{"a controller, which the stack brings", empty, func(c *stacks.Config) { c.Ingress.Enabled = true }, []string{"1.30 or newer", "no default StorageClass"}},
+			c.Journal.Redis.Storage.Class, c.Journal.Exposure.Kind, c.Journal.Exposure.Class = "slow", journal.KindGateway, "edge"
+		}, []string{`journal:redis.storage.class "slow"`, `journal:exposure.class "edge": the cluster has no GatewayClass`}},
+		{"a controller, which the stack brings", empty, func(c *stacks.Config) { c.IngressController = &ingress.ControllerArgs{} }, []string{"no default StorageClass"}},
 	} {
-		kubeconfig(t, "one", map[string]string{"one": serve(t, c.has)})
-		err := open(t, "one", "").Check(t.Context(), decided(c.change))
-		if (err == nil) != (c.want == nil) {
-			t.Errorf("%s: %v", c.what, err)
-			continue
-		}
-		for _, part := range c.want {
-			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: the error lacks %q: %v", c.what, part, err)
+		t.Run(c.what, func(t *testing.T) {
+			kubeconfig(t, "one", map[string]string{"one": serve(t, c.has)})
+			err := open(t, "one", "").Check(t.Context(), decided(c.change))
+			if (err == nil) != (c.want == nil) {
+				t.Fatalf("says %v", err)
 			}
-		}
-		if strings.HasPrefix(c.what, "a controller") && strings.Contains(err.Error(), "exposureClass") {
-			t.Errorf("%s: %v", c.what, err)
-		}
+			for _, part := range c.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("the error lacks %q: %v", part, err)
+				}
+			}
+			if strings.HasPrefix(c.what, "a controller") && strings.Contains(err.Error(), "exposure.class") {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -204,86 +230,94 @@ func TestAClusterThatDoesNotAnswerIsNamedWithItsAddress(t *testing.T) {
 
 func TestImagesAreLoadedIntoKindAndK3d(t *testing.T) {
 	for name, want := range map[string]string{
-		"kind-dev": "load image-archive /images/api.tar --name dev\n",
-		"k3d-dev":  "image import /images/api.tar --cluster dev\n",
+		"kind-dev": "load image-archive --name dev /images/api.tar\n",
+		"k3d-dev":  "image import --cluster dev /images/api.tar\n",
 	} {
-		kubeconfig(t, name, map[string]string{name: serve(t, complete("uid"))})
-		tools := t.TempDir()
-		t.Setenv("PATH", tools)
-		c := open(t, CurrentContext, "")
-		program, _, _ := strings.Cut(name, "-")
-		if err := c.Check(t.Context(), &stacks.Config{}); err == nil || !strings.Contains(err.Error(), "cluster of "+program+", which is not on PATH") || !strings.Contains(err.Error(), "REGISTRY=") {
-			t.Errorf("without %s: %v", program, err)
-		}
-		if err := os.WriteFile(filepath.Join(tools, program), []byte("#!/bin/sh\necho \"$*\" >> "+tools+"/calls\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Check(t.Context(), &stacks.Config{}); err != nil {
-			t.Errorf("with %s: %v", program, err)
-		}
-		built := []images.Image{
-			{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3", Archive: "/images/api.tar"},
-			{Reference: "journal.example.com/pause:v0.1.0", Archive: "/images/pause.tar"}, // the node's own
-		}
-		var log bytes.Buffer
-		if err := c.Load(t.Context(), built, &log); err != nil {
-			t.Error(err)
-		}
-		if calls, err := os.ReadFile(filepath.Join(tools, "calls")); err != nil || string(calls) != want {
-			t.Errorf("%s was called with %q (%v)", program, calls, err)
-		}
-		if values, err := c.Values(stacks.Config{}, built); err != nil || fmt.Sprint(values) != "map[apiImage:journal.example.com/journal-api:v0.1.0-0a1b2c3]" {
-			t.Errorf("values are %v (%v)", values, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			kubeconfig(t, name, map[string]string{name: serve(t, complete("uid"))})
+			tools := t.TempDir()
+			t.Setenv("PATH", tools)
+			c := open(t, CurrentContext, "")
+			program, _, _ := strings.Cut(name, "-")
+			if err := os.WriteFile(filepath.Join(tools, program), []byte("#!/bin/sh\necho \"$*\" >> "+tools+"/calls\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			built := []images.Image{
+				{ConfigKey: "api.image", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3", Archive: "/images/api.tar"},
+				{Reference: "journal.example.com/pause:v0.1.0", Archive: "/images/pause.tar"}, // used by the node only
+			}
+			var log bytes.Buffer
+			if err := c.Load(t.Context(), built, &log); err != nil {
+				t.Error(err)
+			}
+			if calls, err := os.ReadFile(filepath.Join(tools, "calls")); err != nil || string(calls) != want {
+				t.Errorf("%s was called with %q (%v)", program, calls, err)
+			}
+			if values, err := c.Values(stacks.Config{}, built, io.Discard); err != nil || fmt.Sprint(values) != "map[api.image:journal.example.com/journal-api:v0.1.0-0a1b2c3]" {
+				t.Errorf("values are %v (%v)", values, err)
+			}
+		})
 	}
 }
 
 func TestOnlyTheImagesOfAStackDifferOnAnotherCluster(t *testing.T) {
 	kubeconfig(t, "one", map[string]string{"one": serve(t, complete("uid"))})
 	built := []images.Image{
-		{ConfigKey: "apiImage", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
-		{ConfigKey: "claimsImage", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
+		{ConfigKey: "api.image", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
+		{ConfigKey: "claims.image", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
 		{Reference: "journal.example.com/pause:v0.1.0"},
 	}
-	withClaims := stacks.Config{Cluster: stacks.Cluster{ClaimsImage: "registry.example.com/namespace-controller:v0.1.0-0000000"}}
+	withClaims := stacks.Config{Claims: &claims.Args{Image: pulumi.String("registry.example.com/namespace-controller:v0.1.0-0000000")}}
 	registry := open(t, "one", "registry.example.com/team-a/")
-	if values, err := registry.Values(withClaims, built); err != nil || !registry.TakesImages() ||
-		fmt.Sprint(values) != "map[apiImage:registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3 claimsImage:registry.example.com/team-a/namespace-controller:v0.1.0-0a1b2c3]" {
+	if values, err := registry.Values(withClaims, built, io.Discard); err != nil || !registry.TakesImages() ||
+		fmt.Sprint(values) != "map[api.image:registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3 claims.image:registry.example.com/team-a/namespace-controller:v0.1.0-0a1b2c3]" {
 		t.Errorf("values with a registry are %v (%v)", values, err)
 	}
-	if values, err := registry.Values(stacks.Config{}, built); err != nil || values["claimsImage"] != nil {
+	if values, err := registry.Values(stacks.Config{}, built, io.Discard); err != nil || values["claims.image"] != nil {
 		t.Errorf("a stack without claims gets their controller: %v (%v)", values, err)
 	}
 	without := open(t, "one", "")
-	if values, err := without.Values(withClaims, nil); err != nil || without.TakesImages() || len(values) > 0 {
+	if values, err := without.Values(withClaims, nil, io.Discard); err != nil || without.TakesImages() || len(values) > 0 {
 		t.Errorf("values without a registry are %v (%v)", values, err)
 	}
-	sandbox := &own{node: &node.Node{}}
-	if values, err := sandbox.Values(withClaims, built); err != nil || values["exposureHost"] != "journal.localhost" || values["claimsImage"] != built[1].Reference || values[""] != nil {
+	withMetrics := stacks.Config{Metrics: &observe.MetricsServiceArgs{Image: pulumi.String("registry.k8s.io/metrics-server/metrics-server:v0.9.0")}}
+	if values, err := registry.Values(withMetrics, built, io.Discard); err != nil || values["metrics.image"] != nil {
+		t.Errorf("the cluster cannot pull the project's own image: %v (%v)", values, err)
+	}
+	sandbox := &own{Node: &node.Node{}}
+	if values, err := sandbox.Values(withMetrics, built, io.Discard); err != nil || values["metrics.image"] != "journal.example.com/metrics-server:v0.9.0" {
+		t.Errorf("values of the sandbox with metrics are %v (%v)", values, err)
+	}
+	if values, err := sandbox.Values(withClaims, built, io.Discard); err != nil || values["exposure.host"] != "journal.localhost" || fmt.Sprint(values["cluster.dns"]) != "[10.200.0.1/32]" || values["claims.image"] != built[1].Reference || values["metrics.image"] != nil || values[""] != nil {
 		t.Errorf("values of the sandbox are %v (%v)", values, err)
 	}
 }
 
-func TestTheWayInIsWhereTheControllerSaysWithThePortThatUsersType(t *testing.T) {
-	for _, c := range []struct{ path, item, page, want string }{
-		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`, "http://journal.example.com/", "192.0.2.1:80"},
-		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}`, "https://journal.example.com/", "lb.example.com:443"},
-		{"/apis/gateway.networking.k8s.io/v1/namespaces/journal/gateways", `{"metadata": {}, "status": {"addresses": [{"type": "IPAddress", "value": "2001:db8::1"}]}}`, "http://journal.example.com:8080/", "[2001:db8::1]:8080"},
-		{"/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {}}}`, "http://journal.example.com/", ""},
+func TestTheAddressIsTheOneThatTheControllerReportsWithThePortThatUsersType(t *testing.T) {
+	for _, c := range []struct{ sentence, path, item, page, want string }{
+		{"the address of an Ingress", "/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`, "http://journal.example.com/", "192.0.2.1:80"},
+		{"the name of an Ingress over TLS", "/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}}`, "https://journal.example.com/", "lb.example.com:443"},
+		{"the address of a Gateway with a port", "/apis/gateway.networking.k8s.io/v1/namespaces/journal/gateways", `{"metadata": {}, "status": {"addresses": [{"type": "IPAddress", "value": "2001:db8::1"}]}}`, "http://journal.example.com:8080/", "[2001:db8::1]:8080"},
+		{"an Ingress without an address", "/apis/networking.k8s.io/v1/namespaces/journal/ingresses", `{"metadata": {}, "status": {"loadBalancer": {}}}`, "http://journal.example.com/", ""},
 	} {
-		has := complete("uid")
-		has[c.path] = strings.Replace(has[c.path], `"items": []`, `"items": [`+strings.Replace(c.item, "{", `{"apiVersion": "v1", "kind": "Route", `, 1)+`]`, 1)
-		kubeconfig(t, "one", map[string]string{"one": serve(t, has)})
-		cluster := open(t, "one", "")
-		page, err := url.Parse(c.page)
-		if err == nil {
-			err = cluster.Connect(context.Background())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := cluster.Address(t.Context(), page, "journal"); err != nil || got != c.want {
-			t.Errorf("%s: got %q (%v), want %q", c.item, got, err, c.want)
-		}
+		t.Run(c.sentence, func(t *testing.T) {
+			has := complete("uid")
+			has[c.path] = strings.Replace(has[c.path], `"items": []`, `"items": [`+strings.Replace(c.item, "{", `{"apiVersion": "v1", "kind": "Route", `, 1)+`]`, 1)
+			kubeconfig(t, "one", map[string]string{"one": serve(t, has)})
+			cluster := open(t, "one", "")
+			page, err := url.Parse(c.page)
+			if err == nil {
+				err = cluster.Connect(context.Background())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := cluster.Address(t.Context(), page, "journal"); err != nil || got != c.want {
+				t.Errorf("got %q (%v), want %q", got, err, c.want)
+			}
+		})
 	}
 }

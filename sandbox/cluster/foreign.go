@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,47 +17,44 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/jsonpath"
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/internal/command"
 	"example.com/journal/sandbox/internal/disk"
-	"example.com/journal/sandbox/objects"
 	"example.com/journal/stacks"
 )
 
 // connectTime is how long an API server may take to answer.
 const connectTime = 15 * time.Second
 
-// foreign is the cluster of a context in the user's kubeconfig. The stack's file is taken as it is, apart from the images.
+// foreign is the cluster of a context in the user's kubeconfig. It uses the stack's file as it is, apart from the images.
 type foreign struct {
 	dir      cache.Dir
 	context  string
-	config   *api.Config // with this context alone
+	config   *api.Config // with only this context
 	registry string
-	loader   *loader // nil when pods pull their images
+	loader   []string // the command that loads an image's archive; nil when pods pull their images
 
 	// What Connect finds.
-	client *objects.Client
+	client *discovery.DiscoveryClient
 	folder string
 }
 
-// loader is how the images of a kind of cluster get in without a registry.
-type loader struct {
-	prefix string   // of the contexts of such clusters; the cluster's name follows
-	args   []string // the program and its arguments before the archive and the cluster's name
-	flag   string   // names the cluster
+// loaders are the commands that load images into a cluster without a registry, by the prefix of its context. The rest of the
+// context is the cluster's name, which follows the command.
+var loaders = map[string][]string{
+	"kind-": {"kind", "load", "image-archive", "--name"},
+	"k3d-":  {"k3d", "image", "import", "--cluster"},
 }
 
-var loaders = []loader{
-	{"kind-", []string{"kind", "load", "image-archive"}, "--name"},
-	{"k3d-", []string{"k3d", "image", "import"}, "--cluster"},
-}
-
-// newForeign reads the user's kubeconfig as kubectl does, and writes nothing to it.
+// newForeign reads the user's kubeconfig as kubectl does, and never writes to it.
 func newForeign(o Options) (*foreign, error) {
 	config, err := clientcmd.NewDefaultClientConfigLoadingRules().Load()
 	if err != nil {
@@ -67,10 +65,7 @@ func newForeign(o Options) (*foreign, error) {
 		name = config.CurrentContext
 	}
 	if config.Contexts[name] == nil {
-		known := strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", ")
-		if known == "" {
-			known = "there are none: set KUBECONFIG to the file that has them"
-		}
+		known := cmp.Or(strings.Join(slices.Sorted(maps.Keys(config.Contexts)), ", "), "there are none: set KUBECONFIG to the file that has them")
 		return nil, fmt.Errorf("cluster %q: the kubeconfig has no such context; write one of: %s", o.Context, known)
 	}
 	config.CurrentContext = name
@@ -78,9 +73,9 @@ func newForeign(o Options) (*foreign, error) {
 		return nil, fmt.Errorf("context %q: %w", name, err)
 	}
 	c := &foreign{dir: o.Dir, context: name, config: config, registry: o.Registry}
-	for _, l := range loaders {
-		if c.registry == "" && strings.HasPrefix(name, l.prefix) {
-			c.loader = &l
+	for prefix, command := range loaders {
+		if cluster, found := strings.CutPrefix(name, prefix); found {
+			c.loader = append(slices.Clone(command), cluster)
 		}
 	}
 	return c, nil
@@ -96,8 +91,8 @@ func (c *foreign) Programs() []string { return nil }
 
 func (c *foreign) Start(ctx context.Context, _ io.Writer) error { return c.Connect(ctx) }
 
-// Connect finds the cluster's folder by what tells clusters apart, whatever they are called: the UID of kube-system. There it
-// puts a kubeconfig of this one context, so that nothing changes when another one becomes the current one.
+// Connect finds the cluster's folder by the UID of kube-system, which identifies a cluster under any name. It writes a kubeconfig
+// with only this context there, so that a change of the current context has no effect.
 func (c *foreign) Connect(ctx context.Context) error {
 	if c.client != nil {
 		return nil
@@ -106,17 +101,17 @@ func (c *foreign) Connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
 	}
-	client, err := objects.New(config)
+	client, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	system, err := client.Resource(objects.Namespaces).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
-	if err != nil {
+	var system corev1.Namespace
+	if err := client.RESTClient().Get().AbsPath("/api/v1/namespaces/kube-system").Do(ctx).Into(&system); err != nil {
 		return fmt.Errorf("%s does not answer at %s: %w", c, c.server(), err)
 	}
-	c.folder = c.dir.Path("clusters", string(system.GetUID()))
+	c.folder = c.dir.Path("clusters", string(system.UID))
 	text, err := clientcmd.Write(*c.config)
 	if err != nil {
 		return err
@@ -136,7 +131,7 @@ func (c *foreign) Reset(ctx context.Context) error { return c.Stop(ctx) }
 
 func (c *foreign) TakesImages() bool { return c.registry != "" || c.loader != nil }
 
-// Load pushes the images to the registry, or hands them to kind or k3d. Those that only the sandbox's node uses are left out.
+// Load pushes the images to the registry, or loads them into kind or k3d. It leaves out those that only the sandbox's node uses.
 func (c *foreign) Load(ctx context.Context, built []images.Image, log io.Writer) error {
 	if c.registry != "" {
 		return images.Push(ctx, built, c.registry, log)
@@ -145,65 +140,62 @@ func (c *foreign) Load(ctx context.Context, built []images.Image, log io.Writer)
 		if image.ConfigKey == "" {
 			continue
 		}
-		args := append(slices.Clone(c.loader.args[1:]), image.Archive, c.loader.flag, strings.TrimPrefix(c.context, c.loader.prefix))
-		if text, err := exec.CommandContext(ctx, c.loader.args[0], args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s %s: %w: %s", c.loader.args[0], strings.Join(args, " "), err, strings.TrimSpace(string(text)))
+		words := append(slices.Clone(c.loader), image.Archive)
+		if _, err := command.Output(exec.CommandContext(ctx, words[0], words[1:]...)); err != nil {
+			return err
 		}
 		fmt.Fprintf(log, "loaded %s\n", image.Reference)
 	}
 	return nil
 }
 
-func (c *foreign) Values(decided stacks.Config, built []images.Image) (map[string]any, error) {
-	return references(decided, built, func(image images.Image) (string, error) {
-		if c.registry == "" {
-			return image.Reference, nil
-		}
-		return image.In(c.registry)
-	})
+// LoadServices does nothing: the images are their projects' own, which the cluster pulls from where they are published.
+func (c *foreign) LoadServices(context.Context, string, stacks.Config, io.Writer) error { return nil }
+
+func (c *foreign) Values(decided stacks.Config, built []images.Image, _ io.Writer) (map[string]any, error) {
+	return references(decided, built, c.registry)
 }
 
 func (c *foreign) Kubeconfig() string { return filepath.Join(c.folder, "kubeconfig") }
 
 func (c *foreign) State() string { return filepath.Join(c.folder, "pulumi") }
 
-// Address is the one that the controller of the namespace's Ingress or Gateway reports, with the port that users type.
+// Address is the address that the controller of the namespace's Ingress or Gateway reports, with the port that users type.
 func (c *foreign) Address(ctx context.Context, page *url.URL, namespace string) (string, error) {
-	type address struct {
-		IP       string `json:"ip"`
-		Hostname string `json:"hostname"`
-		Value    string `json:"value"`
-	}
-	type route struct {
-		Status struct {
-			LoadBalancer struct {
-				Ingress []address `json:"ingress"`
-			} `json:"loadBalancer"`
-			Addresses []address `json:"addresses"`
-		} `json:"status"`
+	const ingress, gateway = "{.items[*].status.loadBalancer.ingress[*]['ip','hostname']}", "{.items[*].status.addresses[*].value}"
+	addresses := jsonpath.New("addresses").AllowMissingKeys(true)
+	if err := addresses.Parse(ingress + gateway); err != nil {
+		return "", err
 	}
 	port := page.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[page.Scheme]
 	}
-	var errs []error
-	for _, kind := range []schema.GroupVersionResource{objects.Ingresses, objects.Gateways} {
-		routes, err := objects.List[route](ctx, c.client, kind, namespace, metav1.ListOptions{LabelSelector: "app=exposure"})
-		errs = append(errs, err)
-		for _, r := range routes {
-			for _, a := range append(r.Status.LoadBalancer.Ingress, r.Status.Addresses...) {
-				return net.JoinHostPort(cmp.Or(a.IP, a.Hostname, a.Value), port), nil
-			}
+	for _, path := range []string{"/apis/networking.k8s.io/v1/namespaces/%s/ingresses", "/apis/gateway.networking.k8s.io/v1/namespaces/%s/gateways"} {
+		text, err := c.client.RESTClient().Get().AbsPath(fmt.Sprintf(path, namespace)).Param("labelSelector", "app=exposure").Do(ctx).Raw()
+		if apierrors.IsNotFound(err) {
+			continue // a cluster may not have the kind Gateway
 		}
-	}
-	if errs[0] != nil { // a cluster need not know Gateways
-		return "", errs[0]
+		var list any
+		if err == nil {
+			err = json.Unmarshal(text, &list)
+		}
+		var found strings.Builder
+		if err == nil {
+			err = addresses.Execute(&found, list)
+		}
+		if err != nil {
+			return "", err
+		}
+		if reported := strings.Fields(found.String()); len(reported) > 0 {
+			return net.JoinHostPort(reported[0], port), nil
+		}
 	}
 	return "", nil
 }
 
 func (c *foreign) Status(context.Context) (string, error) {
-	version, err := c.client.Discovery.ServerVersion()
+	version, err := c.client.ServerVersion()
 	if err != nil {
 		return "", err
 	}
@@ -211,17 +203,6 @@ func (c *foreign) Status(context.Context) (string, error) {
 		c.context, version.GitVersion, c.server(), c.Kubeconfig(), c.State()), nil
 }
 
-// Kubectl is the user's own kubectl, or the sandbox's where there is none.
-func (c *foreign) Kubectl(ctx context.Context, args ...string) (*exec.Cmd, error) {
-	program, err := exec.LookPath("kubectl")
-	if err != nil {
-		program = filepath.Join(c.dir.Bin(), "kubernetes")
-		if _, err := os.Stat(program); err != nil {
-			return nil, errors.New("kubectl is not on PATH, and the sandbox has not built its own: install kubectl")
-		}
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Args[0] = "kubectl"
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(), "KUBECACHEDIR="+filepath.Join(c.folder, "kubectl"))
-	return cmd, nil
+func (c *foreign) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
+	return command.Kubectl(ctx, c.dir.Bin(), c.Kubeconfig(), args...)
 }

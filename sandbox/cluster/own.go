@@ -2,23 +2,19 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/node"
 	"example.com/journal/sandbox/toolchain"
 	"example.com/journal/stacks"
@@ -26,9 +22,10 @@ import (
 
 // own is the sandbox's node.
 type own struct {
+	*node.Node // nil until it is started or connected to
+
 	dir    cache.Dir
 	getenv func(string) string
-	node   *node.Node
 }
 
 func (c *own) String() string { return "the sandbox" }
@@ -48,12 +45,12 @@ func (c *own) Start(ctx context.Context, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c.node, err = node.Start(ctx, config)
+	c.Node, err = node.Start(ctx, config)
 	return err
 }
 
 func (c *own) Connect(context.Context) (err error) {
-	if c.node, err = node.Running(c.dir); err != nil {
+	if c.Node, err = node.Running(c.dir); err != nil {
 		return fmt.Errorf("%w; start it with `sandbox up`", err)
 	}
 	return nil
@@ -69,90 +66,98 @@ func (c *own) TakesImages() bool { return true }
 
 // Load imports the images that the node does not have.
 func (c *own) Load(ctx context.Context, built []images.Image, log io.Writer) error {
-	has, err := c.node.Images(ctx)
-	if err != nil {
-		return err
-	}
-	// A foreign image keeps its reference when the way it is made changes, so the archive's name is remembered as well.
-	record := filepath.Join(c.dir.State(), "images.json")
-	imported, missing := map[string]string{}, map[string]string{}
-	if text, err := os.ReadFile(record); err == nil {
-		_ = json.Unmarshal(text, &imported) // a record that cannot be read costs another import
-	}
-	group, each := errgroup.WithContext(ctx)
 	for _, image := range built {
-		archive := filepath.Base(image.Archive)
-		if slices.Contains(has, image.Reference) && imported[image.Reference] == archive {
+		// The record says which archive the node has under a reference. A third-party image keeps its reference when its recipe
+		// changes. The record is deleted with the node's data.
+		record := filepath.Join(filepath.Dir(c.Kubeconfig()), "images", filepath.Base(image.Reference))
+		if imported, err := os.ReadFile(record); err == nil && string(imported) == image.Archive {
 			continue
 		}
-		missing[image.Reference] = archive
-		group.Go(func() error {
-			if err := c.node.ImportImage(each, image.Archive); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(log, "imported %s\n", image.Reference)
+		if err := c.ImportImage(ctx, image.Archive); err != nil {
 			return err
-		})
+		}
+		if err := disk.Write(record, []byte(image.Archive), 0o600); err != nil {
+			return err
+		}
+		fmt.Fprintf(log, "imported %s\n", image.Reference)
 	}
-	if err := group.Wait(); err != nil || len(missing) == 0 {
+	return nil
+}
+
+// LoadServices builds the images that the node would otherwise pull, and imports them.
+func (c *own) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
+	if decided.Metrics == nil {
+		return nil
+	}
+	if err := toolchain.Build(ctx, repo, c.dir, log, toolchain.MetricsServer); err != nil {
 		return err
 	}
-	maps.Copy(imported, missing)
-	text, err := json.Marshal(imported)
+	image, err := images.Program(ctx, c.dir, "metrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
+		toolchain.MetricsServerVersion, toolchain.Key(c.dir, toolchain.MetricsServer), log)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(record, text, 0o600)
+	return c.Load(ctx, []images.Image{image}, log)
 }
 
-// Values are the images that were built, and an address on this machine without a certificate that is made elsewhere.
-func (c *own) Values(decided stacks.Config, built []images.Image) (map[string]any, error) {
-	values, err := references(decided, built, func(image images.Image) (string, error) { return image.Reference, nil })
+// Values are the built images, an address on this machine without a certificate made elsewhere, the address of the node's DNS,
+// and requests that leave room on the machine. The pods of a quorum share the one node.
+func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer) (map[string]any, error) {
+	values, err := references(decided, built, "")
 	if err != nil {
 		return nil, err
 	}
-	port := c.node.HTTPPort()
-	if decided.Journal.Exposure.TLSSelfSigned != 0 {
-		port = c.node.HTTPSPort()
+	port := c.HTTPPort
+	if decided.Journal.Exposure.TLS.SelfSigned != 0 {
+		port = c.HTTPSPort
 	}
 	maps.Copy(values, map[string]any{
-		"exposureHost":      "journal.localhost",
-		"exposureClass":     node.IngressClass,
-		"exposurePort":      port,
-		"exposureTlsSecret": "",
-		"exposureTlsIssuer": "",
-		"redisStorageClass": "",
+		"exposure.host":       "journal.localhost",
+		"exposure.class":      node.IngressClass,
+		"exposure.port":       port,
+		"exposure.tls.secret": nil,
+		"exposure.tls.issuer": nil,
+		"redis.storage.class": nil,
+		"cluster.dns":         []string{node.DNS},
 	})
-	return values, nil
+	if decided.Metrics != nil {
+		values["metrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
+	}
+	cpus, memory, err := machine()
+	if err != nil {
+		return nil, err
+	}
+	requests, note := smallerRequests(decided, cpus, memory)
+	maps.Copy(values, requests)
+	if decided.Journal.Redis.Quorum {
+		values["redis.sharedNodes"] = true
+		note += "there is one node, so the pods of a quorum share it here: what this node loses, all of them lose\n"
+	}
+	_, err = io.WriteString(log, note)
+	return values, err
 }
-
-func (c *own) Kubeconfig() string { return c.node.Kubeconfig() }
 
 func (c *own) State() string { return filepath.Join(c.dir.State(), "pulumi") }
 
 func (c *own) Address(_ context.Context, page *url.URL, _ string) (string, error) {
-	port := c.node.HTTPPort()
+	port := c.HTTPPort
 	if page.Scheme == "https" {
-		port = c.node.HTTPSPort()
+		port = c.HTTPSPort
 	}
 	return fmt.Sprintf("127.0.0.1:%d", port), nil
 }
 
 func (c *own) Status(context.Context) (string, error) {
-	state := c.node.Status()
+	n := c.Node
 	word := "running"
-	if !state.Ready {
+	if !n.Ready {
 		word = "starting"
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "cluster     %s for %s, process %d\ningress     127.0.0.1:%d\napiserver   127.0.0.1:%d\nkubeconfig  %s\nlogs        %s\nprocesses  ",
-		word, time.Since(state.Since).Round(time.Second), state.PID, state.HTTPPort, state.APIPort, c.node.Kubeconfig(), c.dir.Logs())
-	for _, component := range state.Components {
+		word, time.Since(n.Since).Round(time.Second), n.PID, n.HTTPPort, n.APIPort, n.Kubeconfig(), c.dir.Logs())
+	for _, component := range n.Components() {
 		fmt.Fprintf(&text, " %s(%d)", component.Name, component.PID)
 	}
 	return text.String(), nil
-}
-
-func (c *own) Kubectl(ctx context.Context, args ...string) (*exec.Cmd, error) {
-	return c.node.Kubectl(ctx, args...), nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,12 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"example.com/journal/sandbox/cache"
-	"example.com/journal/sandbox/objects"
 )
 
-const projectText = "name: journal\nruntime: go\nconfig:\n  apiImage: {type: string, default: \"\"}\n"
+const projectText = "name: journal\nruntime: go\nconfig:\n  api: {type: object}\n"
 
-// newConfig is a stack "dev" in a repository of its own, with an empty cache.
+// newConfig returns the configuration of a stack "dev" in its own repository, with an empty cache.
 func newConfig(t *testing.T, stackText string) Config {
 	t.Helper()
 	repo := t.TempDir()
@@ -33,10 +33,10 @@ func newConfig(t *testing.T, stackText string) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{Repo: repo, Stack: "dev", Dir: dir, Kubeconfig: "/none/kubeconfig", Progress: &bytes.Buffer{}}
+	return Config{Repo: repo, Stack: "dev", Dir: dir, State: t.TempDir(), Kubeconfig: "/none/kubeconfig", Progress: &bytes.Buffer{}}
 }
 
-// newStack is the stack without the check of its configuration.
+// newStack returns the stack without a check of its configuration.
 func newStack(t *testing.T, config Config) *Stack {
 	t.Helper()
 	s, err := open(config)
@@ -46,7 +46,7 @@ func newStack(t *testing.T, config Config) *Stack {
 	return s
 }
 
-// fakeEngine is an engine that does as a shell script says, which has its arguments.
+// fakeEngine installs a shell script as the engine. The script gets the engine's arguments.
 func fakeEngine(t *testing.T, s *Stack, script string) {
 	t.Helper()
 	writeFile(t, s.engine(), "#!/bin/sh\nif [ \"$1\" = version ]; then echo v3.999.0; exit; fi\n"+script+"\n")
@@ -75,21 +75,31 @@ func TestTheEngineRunsInACopyWithTheOverridesAndTheRepositoryStaysAsItIs(t *test
 	for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_BACKEND_URL", "PULUMI_HOME", "KUBECONFIG", "HELM_CACHE_HOME"} {
 		t.Setenv(name, "of-the-user")
 	}
-	const text = "config:\n  journal:apiImage: registry.example.com/api:v1.0.0-0a1b2c3\n  journal:apiReplicas: 3\n  other:key: value\n"
+	const text = `config:
+  journal:api: {image: "registry.example.com/api:v1.0.0-0a1b2c3", replicas: 3}
+  journal:exposure: {host: journal.example.com, tls: {secret: a}}
+  journal:readOnly: true
+  other:key: value
+`
 	config := newConfig(t, text)
-	config.Overrides = map[string]any{"apiImage": "journal.example.com/api:v1.0.0-1111111", "exposurePort": 8080, "exposureTlsSecret": "", "tenants": []any{map[string]any{"name": "alice"}}}
+	config.Overrides = map[string]any{
+		"api.image": "journal.example.com/api:v1.0.0-1111111", "exposure.port": 8080, "exposure.tls.secret": nil, "redis.storage.class": nil,
+		"claims": map[string]any{"image": "a"}, "claims.dryRun": true, "tenants": []any{map[string]any{"name": "alice"}}, "readOnly": nil,
+	}
 	s := newStack(t, config)
 	fakeEngine(t, s, "env > environment")
 	if _, err := s.declared(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var got struct{ Config map[string]any }
-	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join(s.work.path, "Pulumi.dev.yaml"))), &got); err != nil {
+	if err := yaml.Unmarshal([]byte(readFile(t, filepath.Join(s.folder(), "Pulumi.dev.yaml"))), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"journal:apiImage": "journal.example.com/api:v1.0.0-1111111", "journal:apiReplicas": 3, "journal:exposurePort": 8080,
-		"journal:exposureTlsSecret": "", "other:key": "value", "journal:tenants": []any{map[string]any{"name": "alice"}},
+		"journal:api":      map[string]any{"image": "journal.example.com/api:v1.0.0-1111111", "replicas": 3},
+		"journal:exposure": map[string]any{"host": "journal.example.com", "port": 8080, "tls": map[string]any{}},
+		"journal:claims":   map[string]any{"image": "a", "dryRun": true},
+		"other:key":        "value", "journal:tenants": []any{map[string]any{"name": "alice"}},
 	}
 	if fmt.Sprint(got.Config) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got.Config, want)
@@ -97,14 +107,14 @@ func TestTheEngineRunsInACopyWithTheOverridesAndTheRepositoryStaysAsItIs(t *test
 	if now := readFile(t, filepath.Join(config.Repo, "Pulumi.dev.yaml")); now != text {
 		t.Errorf("the repository's file is now:\n%s", now)
 	}
-	if copied := readFile(t, filepath.Join(s.work.path, "Pulumi.yaml")); !strings.Contains(copied, "apiImage:") {
+	if copied := readFile(t, filepath.Join(s.folder(), "Pulumi.yaml")); !strings.Contains(copied, "api:") {
 		t.Errorf("the copy of Pulumi.yaml is:\n%s", copied)
 	}
-	environment := readFile(t, filepath.Join(s.work.path, "environment"))
+	environment := readFile(t, filepath.Join(s.folder(), "environment"))
 	if strings.Contains(environment, "of-the-user") {
 		t.Errorf("the engine sees:\n%s", environment)
 	}
-	for _, wanted := range []string{"KUBECONFIG=/none/kubeconfig\n", "PULUMI_BACKEND_URL=file://" + s.work.backend(), "PATH=" + s.config.Dir.Bin() + ":"} {
+	for _, wanted := range []string{"KUBECONFIG=/none/kubeconfig\n", "PULUMI_BACKEND_URL=file://" + s.backend(), "PATH=" + s.config.Dir.Bin() + ":"} {
 		if !strings.Contains(environment, wanted) {
 			t.Errorf("the engine lacks %s:\n%s", wanted, environment)
 		}
@@ -112,11 +122,11 @@ func TestTheEngineRunsInACopyWithTheOverridesAndTheRepositoryStaysAsItIs(t *test
 }
 
 func TestWhatPulumiWroteToFindItsKeyOutlivesTheNextWorkCopy(t *testing.T) {
-	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\nconfig:\n  journal:apiReplicas: 3\n")
+	config := newConfig(t, "encryptionsalt: v1:of-somebody-else\nconfig:\n  journal:api: {replicas: 3}\n")
 	s := newStack(t, config)
 	fakeEngine(t, s, "")
-	path := filepath.Join(s.work.path, "Pulumi.dev.yaml")
-	for i := range 2 { // the second time the copy is there
+	path := filepath.Join(s.folder(), "Pulumi.dev.yaml")
+	for i := range 2 { // the second time the copy exists
 		if _, err := s.declared(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -133,44 +143,57 @@ func TestWhatPulumiWroteToFindItsKeyOutlivesTheNextWorkCopy(t *testing.T) {
 }
 
 func TestThePassphraseIsMadeOnceAndForTheOwnerAlone(t *testing.T) {
-	work := newStack(t, newConfig(t, "config: {}\n")).work
-	if err := os.MkdirAll(work.state, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	first, err := work.key()
+	s := newStack(t, newConfig(t, "config: {}\n"))
+	first, err := s.passphrase()
 	if err != nil || len(first) < 40 {
 		t.Fatalf("the passphrase is %q (%v)", first, err)
 	}
-	if again, err := work.key(); err != nil || again != first {
+	if again, err := s.passphrase(); err != nil || again != first {
 		t.Errorf("the passphrase was %q and is %q (%v)", first, again, err)
 	}
-	if info, err := os.Stat(filepath.Join(work.state, "passphrase")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(s.config.State, "passphrase")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the passphrase's mode is %v (%v)", info.Mode(), err)
 	}
 }
 
 func TestASecretOfAnotherPulumiIsRefused(t *testing.T) {
 	config := newConfig(t, "config:\n  journal:token:\n    secure: v1:abc\n")
-	_, err := newStack(t, config).work.settings(config)
+	_, err := newStack(t, config).settings()
 	if err == nil || !strings.Contains(err.Error(), "journal:token: encrypted for another Pulumi") {
 		t.Errorf("error: %v", err)
 	}
 }
 
 func TestABadConfigurationIsRefusedBeforeAnythingIsWritten(t *testing.T) {
-	config := newConfig(t, "config:\n  journal:colour: blue\n  journal:apiReplicas: two\n")
+	config := newConfig(t, "config:\n  journal:colour: blue\n  journal:api: {replicas: two}\n")
 	_, err := Open(config)
-	for _, part := range []string{"nothing was changed", `journal:colour "blue"`, `journal:apiReplicas "two"`} {
+	for _, part := range []string{"nothing was changed", `journal:colour "blue"`, `Pulumi.dev.yaml:3: journal:api.replicas "two"`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("the error lacks %s: %v", part, err)
 		}
 	}
-	if _, err := os.Stat(stateFolder(config.Dir)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("there is a state: %v", err)
+	if written, err := os.ReadDir(config.State); err != nil || len(written) > 0 {
+		t.Errorf("there is a state: %v (%v)", written, err)
 	}
 }
 
-// TestAnUpdateThatWasKilledIsToldFromOneThatFailed by the lock that only a living engine can give back.
+func TestDestroyNamesWhatIsProtectedAndDeletesNothing(t *testing.T) {
+	s := newStack(t, newConfig(t, "config: {}\n"))
+	fakeEngine(t, s, `case "$*" in *destroy*) touch destroyed;; esac`)
+	writeFile(t, s.stateFile("dev"), `{"checkpoint": {"latest": {"resources": [
+		{"urn": "urn:pulumi:dev::journal::journal:stacks:Protection::lifted-by-the-key-unprotected", "type": "journal:stacks:Protection", "protect": true},
+		{"urn": "urn:pulumi:dev::journal::kubernetes:core/v1:Namespace::team-a", "type": "kubernetes:core/v1:Namespace", "custom": true, "protect": true},
+		{"urn": "urn:pulumi:dev::journal::kubernetes:core/v1:Namespace::bob", "type": "kubernetes:core/v1:Namespace", "custom": true}]}}}`)
+	_, err := s.Destroy(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "Namespace team-a: protected, with all that is in there, and nothing was deleted; if all of it may go, write journal:cluster: {unprotected: true}") {
+		t.Errorf("destroy says %v", err)
+	}
+	if exists(filepath.Join(s.folder(), "destroyed")) {
+		t.Error("the engine was started")
+	}
+}
+
+// TestAnUpdateThatWasKilledIsToldFromOneThatFailed tells them apart by the lock that only a living engine can release.
 func TestAnUpdateThatWasKilledIsToldFromOneThatFailed(t *testing.T) {
 	for _, c := range []struct {
 		what, script string
@@ -179,53 +202,55 @@ func TestAnUpdateThatWasKilledIsToldFromOneThatFailed(t *testing.T) {
 		{"failed", `case "$*" in *" up "*) echo "error: no room" >&2; exit 255;; esac`, false},
 		{"killed", `case "$*" in *" up "*) mkdir -p $LOCKS; echo '{"pid": 0}' > $LOCKS/one.json; exit 255;; esac`, true},
 	} {
-		s := newStack(t, newConfig(t, "config: {}\n"))
-		t.Setenv("LOCKS", filepath.Join(s.work.backend(), ".pulumi", "locks", "organization", "journal", "dev"))
-		fakeEngine(t, s, c.script)
-		writeFile(t, s.work.checkpoint("dev"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:dev::journal::a:b:C::d", "type": "`+passwordType+`"}]}}}`)
-		if _, err := s.Up(t.Context()); err == nil {
-			t.Errorf("%s: no error", c.what)
-		}
-		if exists(s.work.mark()) != c.unfinished {
-			t.Errorf("%s: unfinished is %t", c.what, !c.unfinished)
-		}
-		fakeEngine(t, s, `case "$*" in *" up "*) exit 255;; *" cancel "*) rm -r $LOCKS;; esac`)
-		if _, err := s.Up(t.Context()); err == nil || exists(s.work.mark()) != c.unfinished {
-			t.Errorf("%s, and then failed: unfinished is %t (%v)", c.what, !c.unfinished, err)
-		}
-		if _, err := s.Destroy(t.Context()); c.unfinished != (err != nil && strings.Contains(err.Error(), "run up first")) {
-			t.Errorf("%s: destroy says %v", c.what, err)
-		}
+		t.Run(c.what, func(t *testing.T) {
+			s := newStack(t, newConfig(t, "config: {}\n"))
+			t.Setenv("LOCKS", filepath.Join(s.backend(), ".pulumi", "locks", "organization", "journal", "dev"))
+			fakeEngine(t, s, c.script)
+			writeFile(t, s.stateFile("dev"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:dev::journal::a:b:C::d", "type": "`+passwordType+`"}]}}}`)
+			if _, err := s.Up(t.Context()); err == nil {
+				t.Error("no error")
+			}
+			if exists(s.mark()) != c.unfinished {
+				t.Errorf("unfinished is %t", !c.unfinished)
+			}
+			fakeEngine(t, s, `case "$*" in *" up "*) exit 255;; *" cancel "*) rm -r $LOCKS;; esac`)
+			if _, err := s.Up(t.Context()); err == nil || exists(s.mark()) != c.unfinished {
+				t.Errorf("after a second failure, unfinished is %t (%v)", !c.unfinished, err)
+			}
+			if _, err := s.Destroy(t.Context()); c.unfinished != (err != nil && strings.Contains(err.Error(), "run up first")) {
+				t.Errorf("destroy says %v", err)
+			}
+		})
 	}
 }
 
 func TestTheSandboxHasRoomForOneStack(t *testing.T) {
 	s := newStack(t, newConfig(t, "config: {}\n"))
-	writeFile(t, s.work.checkpoint("prod"), `{"checkpoint": {"latest": {"resources": []}}}`)
-	if err := s.work.mustBeAlone(); err != nil {
+	writeFile(t, s.stateFile("prod"), `{"checkpoint": {"latest": {"resources": []}}}`)
+	if err := s.mustBeAlone(); err != nil {
 		t.Errorf("a stack that was destroyed is in the way: %v", err)
 	}
-	writeFile(t, s.work.checkpoint("prod"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:prod::journal::a:b:C::d", "type": "a:b:C"}]}}}`)
-	if err := s.work.mustBeAlone(); err == nil || !strings.Contains(err.Error(), `the cluster holds stack "prod"`) {
+	writeFile(t, s.stateFile("prod"), `{"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:prod::journal::a:b:C::d", "type": "a:b:C"}]}}}`)
+	if err := s.mustBeAlone(); err == nil || !strings.Contains(err.Error(), `the cluster holds stack "prod"`) {
 		t.Errorf("error: %v", err)
 	}
 }
 
 func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
-	work := newStack(t, newConfig(t, "config: {}\n")).work
-	held, err := work.lock(t.Context())
+	s := newStack(t, newConfig(t, "config: {}\n"))
+	held, err := s.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 	defer cancel()
-	if _, err := work.lock(ctx); err == nil || !strings.Contains(err.Error(), "another command") {
+	if _, err := s.lock(ctx); err == nil || !strings.Contains(err.Error(), "another command") {
 		t.Errorf("error: %v", err)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if held, err = work.lock(t.Context()); err != nil {
+	if held, err = s.lock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_ = held.Close()
@@ -233,17 +258,12 @@ func TestTwoOperationsNeverRunAtTheSameTime(t *testing.T) {
 
 func TestALockOfAnEngineThatIsGoneIsKnownAsSuch(t *testing.T) {
 	s := newStack(t, newConfig(t, "config: {}\n"))
-	locks := filepath.Join(s.work.backend(), ".pulumi", "locks", "organization", "journal", "dev")
+	locks := filepath.Join(s.backend(), ".pulumi", "locks", "organization", "journal", "dev")
 	writeFile(t, filepath.Join(locks, "one.json"), fmt.Sprintf(`{"pid": %d}`, os.Getpid()))
 	writeFile(t, filepath.Join(locks, "two.json"), `{"pi`)
-	holders, err := s.lockHolders()
-	if err != nil || !slices.Equal(holders, []int{os.Getpid(), 0}) {
-		t.Fatalf("holders are %v (%v)", holders, err)
-	}
-	for _, pid := range holders { // this test runs, but it is no engine: the number was used again
-		if s.isEngine(pid) {
-			t.Errorf("process %d counts as an engine", pid)
-		}
+	// The PID is that of this test, which is no engine: the system has used the number again.
+	if locked, running := s.engineLock(); !locked || len(running) > 0 {
+		t.Errorf("locked is %t, by the engines %v", locked, running)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -253,8 +273,8 @@ func TestALockOfAnEngineThatIsGoneIsKnownAsSuch(t *testing.T) {
 	if err := os.Symlink(self, s.engine()); err != nil {
 		t.Fatal(err)
 	}
-	if !s.isEngine(os.Getpid()) {
-		t.Error("a running engine is not recognised")
+	if locked, running := s.engineLock(); !locked || !slices.Equal(running, []int{os.Getpid()}) {
+		t.Errorf("locked is %t, by the engines %v", locked, running)
 	}
 }
 
@@ -279,24 +299,37 @@ func TestWhatAKilledRunHasMadeIsToldFromEverythingElse(t *testing.T) {
 	if err := read.UnmarshalJSON([]byte(list)); err != nil {
 		t.Fatal(err)
 	}
-	var all []objects.Object
-	for _, item := range read.Items {
-		all = append(all, objects.Object{Unstructured: item})
-	}
 	var found []string
-	for _, o := range orphans(all, state, "pulumi-journal-dev") {
-		found = append(found, nameOf(o.Unstructured))
+	for _, o := range orphans(read.Items, state, "pulumi-journal-dev") {
+		found = append(found, nameOf(o))
 	}
 	if want := "[rolebinding.rbac.authorization.k8s.io/viewers namespace/gone]"; fmt.Sprint(found) != want {
 		t.Errorf("got %v, want %s", found, want)
 	}
 }
 
+func TestAllObjectsAreThoseOfAllKindsThatKubectlCanList(t *testing.T) {
+	const script = `case "$*" in
+"api-resources --verbs=list,delete --output=name") printf 'pods\nroles.rbac.authorization.k8s.io\n' ;;
+"get pods,roles.rbac.authorization.k8s.io --all-namespaces --show-managed-fields --output=json")
+	echo '{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "api-0"}}]}' ;;
+*) exit 1 ;;
+esac`
+	all, err := Objects(t.Context(), func(ctx context.Context, args ...string) *exec.Cmd {
+		return exec.CommandContext(ctx, "sh", append([]string{"-c", script, "kubectl"}, args...)...)
+	})
+	if err != nil || len(all) != 1 || nameOf(all[0]) != "pod/api-0" {
+		t.Errorf("got %v (%v)", all, err)
+	}
+}
+
 func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 	var out bytes.Buffer
-	log := newProgress(&out)
+	log := &progress{out: &out, began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{}}
 	const deployment = "urn:pulumi:dev::journal::kubernetes:apps/v1:Deployment::journal-api"
 	custom := &apitype.StepEventStateMetadata{Custom: true}
+	// An object that was not ready when it was refreshed.
+	awaited := apitype.StepEventMetadata{URN: "urn:pulumi:dev::journal::kubernetes:apps/v1:StatefulSet::journal-redis", Type: "kubernetes:apps/v1:StatefulSet", Op: apitype.OpUpdate, New: custom}
 	for _, event := range []apitype.EngineEvent{
 		{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{URN: deployment, Op: apitype.OpCreate, New: custom}}},
 		{DiagnosticEvent: &apitype.DiagnosticEvent{URN: deployment, Severity: "info", Message: "[1/2] Waiting"}}, // not for long
@@ -304,15 +337,17 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 		{DiagnosticEvent: &apitype.DiagnosticEvent{Severity: "warning", Message: "<{%reset%}>mind the gap<{%reset%}>\n"}},
 		{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{URN: deployment, Type: "kubernetes:apps/v1:Deployment", Op: apitype.OpCreate, New: custom}}},
 		{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{URN: deployment, Op: apitype.OpSame, New: custom}}},
+		{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: awaited}},
+		{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: awaited}},
 		{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{
 			URN: "urn:pulumi:dev::journal::journal:components:API::journal-api", Op: apitype.OpCreate, New: &apitype.StepEventStateMetadata{}}}},
 		{DiagnosticEvent: &apitype.DiagnosticEvent{URN: deployment, Severity: "error", Message: "[Pod api-0]: ImagePullBackOff"}},
 		{DiagnosticEvent: &apitype.DiagnosticEvent{Severity: "error", Message: "update failed"}},
-		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 1, apitype.OpSame: 20, apitype.OpUpdate: 0}}},
+		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: 1, apitype.OpSame: 20, apitype.OpUpdate: 1}}},
 	} {
 		log.handle(event)
 	}
-	if want := "mind the gap\ncreated Deployment journal-api (0.0 s)\n"; out.String() != want {
+	if want := "mind the gap\ncreate Deployment journal-api\n"; out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 	if fmt.Sprint(log.changes) != "map[create:1]" {
@@ -325,7 +360,7 @@ func TestOnlyStepsThatChangeTheClusterAreReported(t *testing.T) {
 
 func TestAStateIsReadAsTheEngineWritesIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dev.json")
-	if state, err := readCheckpoint(path); err != nil || len(state.Resources) > 0 {
+	if state, err := readState(path); err != nil || len(state.Resources) > 0 {
 		t.Errorf("no state is %+v (%v)", state, err)
 	}
 	text, err := json.Marshal(apitype.VersionedCheckpoint{Version: 3, Checkpoint: json.RawMessage(
@@ -334,7 +369,7 @@ func TestAStateIsReadAsTheEngineWritesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, path, string(text))
-	if state, err := readCheckpoint(path); err != nil || len(state.PendingOperations) != 1 || label(string(state.PendingOperations[0].Resource.URN)) != "C d" {
+	if state, err := readState(path); err != nil || len(state.PendingOperations) != 1 || label(state.PendingOperations[0].Resource.URN) != "C d" {
 		t.Errorf("the state is %+v (%v)", state, err)
 	}
 }

@@ -13,51 +13,42 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// words say what a finished step was, and what a step of a preview would do.
-var words = map[apitype.OpType]struct{ done, planned string }{
-	apitype.OpCreate:            {"created", "would create"},
-	apitype.OpUpdate:            {"updated", "would update"},
-	apitype.OpDelete:            {"deleted", "would delete"},
-	apitype.OpCreateReplacement: {"created anew", "would replace"},
-	apitype.OpDeleteReplaced:    {"deleted the old", ""},
-}
-
-// patience is how long a step may take before it is said what it waits for.
+// patience is how long a step may take before progress reports what it waits for.
 const patience = 5 * time.Second
 
-// pluginOnPath begins the engine's warning that a plugin is found on PATH: that is how the toolchain hands it over.
+// pluginOnPath begins the engine's warning that it found a plugin on PATH, which is how the toolchain provides plugins.
 const pluginOnPath = "using pulumi-resource-"
 
-// progress turns the events of the engine into lines for a person, and remembers what happened.
+// progress turns the engine's events into lines for a person, and counts the changes. The engine's own display prints two lines
+// for each object that it only refreshes, and every update refreshes all of them.
 type progress struct {
 	out     io.Writer
 	began   map[string]time.Time // by URN, for steps that run
-	said    map[string]string    // by URN, the last that the plugin said about a step
+	said    map[string]string    // by URN, the plugin's last message about a step
 	failed  []error
+	awaited int // updates without a difference
 	changes map[string]int
-}
-
-func newProgress(out io.Writer) *progress {
-	return &progress{out: out, began: map[string]time.Time{}, said: map[string]string{}, changes: map[string]int{}}
 }
 
 func (p *progress) handle(event apitype.EngineEvent) {
 	switch {
 	case event.ResourcePreEvent != nil:
-		step := event.ResourcePreEvent
-		p.began[step.Metadata.URN] = time.Now()
-		if word := words[step.Metadata.Op].planned; step.Planning && word != "" && isObject(step.Metadata) {
-			p.print("%s %s", word, label(step.Metadata.URN))
+		p.began[event.ResourcePreEvent.Metadata.URN] = time.Now()
+		if awaits(event.ResourcePreEvent.Metadata) {
+			p.awaited++
 		}
-	case event.ResOutputsEvent != nil:
-		step := event.ResOutputsEvent
-		if word := words[step.Metadata.Op].done; !step.Planning && word != "" && isObject(step.Metadata) {
-			p.print("%s %s (%.1f s)", word, label(step.Metadata.URN), time.Since(p.began[step.Metadata.URN]).Seconds())
+		if event.ResourcePreEvent.Planning {
+			p.step("would ", event.ResourcePreEvent.Metadata)
 		}
+	case event.ResOutputsEvent != nil && !event.ResOutputsEvent.Planning:
+		p.step("", event.ResOutputsEvent.Metadata)
 	case event.DiagnosticEvent != nil:
 		p.diagnose(*event.DiagnosticEvent)
 	case event.SummaryEvent != nil:
 		for operation, count := range event.SummaryEvent.ResourceChanges {
+			if operation == apitype.OpUpdate {
+				count -= p.awaited
+			}
 			if operation != apitype.OpSame && count > 0 {
 				p.changes[string(operation)] += count
 			}
@@ -65,42 +56,46 @@ func (p *progress) handle(event apitype.EngineEvent) {
 	}
 }
 
-// isObject says whether a step is about an object of the cluster; components and the stack itself are none.
-func isObject(step apitype.StepEventMetadata) bool {
+// awaits says whether an update only waits. When an object was not ready at the refresh, as after a start of the cluster, the
+// engine updates it to what it already is.
+func awaits(step apitype.StepEventMetadata) bool {
+	return step.Op == apitype.OpUpdate && step.New != nil && step.New.Custom && len(step.Diffs) == 0 && len(step.DetailedDiff) == 0
+}
+
+// step reports what was or would be done to an object of the cluster. It skips components and the stack itself.
+func (p *progress) step(begin string, step apitype.StepEventMetadata) {
 	custom := step.New != nil && step.New.Custom || step.Old != nil && step.Old.Custom
-	return custom && !strings.HasPrefix(step.Type, "pulumi:")
+	if !custom || strings.HasPrefix(step.Type, "pulumi:") || awaits(step) {
+		return
+	}
+	switch step.Op {
+	case apitype.OpCreate, apitype.OpUpdate, apitype.OpDelete, apitype.OpCreateReplacement, apitype.OpDeleteReplaced:
+		fmt.Fprintf(p.out, "%s%s %s\n", begin, step.Op, label(resource.URN(step.URN)))
+	}
 }
 
 func (p *progress) diagnose(event apitype.DiagnosticEvent) {
 	message := strings.TrimSpace(colors.Never.Colorize(event.Message))
-	if message == "" {
+	if message == "" || message == "update failed" || message == "preview failed" || strings.HasPrefix(message, pluginOnPath) {
 		return
 	}
-	if event.URN != "" && resource.URN(event.URN).Type() != resource.RootStackType {
-		message = label(event.URN) + ": " + message
+	if urn := resource.URN(event.URN); urn != "" && urn.Type() != resource.RootStackType {
+		message = label(urn) + ": " + message
 	}
-	switch event.Severity {
-	case "error":
-		if message != "update failed" && message != "preview failed" {
-			p.failed = append(p.failed, errors.New(message))
-		}
-	case "warning":
-		if !strings.HasPrefix(message, pluginOnPath) {
-			p.print("%s", message)
-		}
-	case "info", "info#err":
-		// What a step waits for is of interest when it takes long. Some say the same every few seconds.
-		began, runs := p.began[event.URN]
-		if runs && time.Since(began) > patience && p.said[event.URN] != message {
-			p.said[event.URN] = message
-			p.print("%s", message)
-		}
+	began, runs := p.began[event.URN]
+	switch {
+	case event.Severity == "error":
+		p.failed = append(p.failed, errors.New(message))
+	case event.Severity == "warning":
+		fmt.Fprintln(p.out, message)
+	// A step's messages are of interest only if it takes long. Some repeat every few seconds.
+	case runs && time.Since(began) > patience && p.said[event.URN] != message:
+		p.said[event.URN] = message
+		fmt.Fprintln(p.out, message)
 	}
 }
 
-func (p *progress) print(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
-
-// explain is the error of a failed operation: what the engine said was wrong with each object.
+// explain returns the error of a failed operation, with what the engine said was wrong with each object.
 func (p *progress) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -111,7 +106,7 @@ func (p *progress) explain(ctx context.Context, err error) error {
 	return errors.Join(p.failed...)
 }
 
-// plain is the message that the engine printed for a person, without the Automation API's transcript around it.
+// plain returns the message that the engine printed for a person, without the Automation API's transcript around it.
 func plain(err error) error {
 	if err == nil {
 		return nil
@@ -122,7 +117,5 @@ func plain(err error) error {
 	return err
 }
 
-// label is what a person calls a resource: its kind and its name in the program.
-func label(urn string) string {
-	return string(resource.URN(urn).Type().Name()) + " " + resource.URN(urn).Name()
-}
+// label is the name of a resource in messages: its kind and its name in the program.
+func label(urn resource.URN) string { return string(urn.Type().Name()) + " " + urn.Name() }

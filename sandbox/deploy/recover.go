@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,77 +15,143 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"example.com/journal/sandbox/internal/command"
+	"example.com/journal/stacks"
 )
 
-// interruptTime is what an engine may take, after an interrupt, to end its steps and write its state.
+// interruptTime is how long an interrupted engine may take to end its steps and write its state.
 const interruptTime = time.Minute
 
-// recover puts right what a run that was killed has left: the stack's lock, and operations whose end is not known. They
-// are those of makePassword alone, and a password whose making was not written down is used nowhere: it is made again.
+// recover cleans up after a killed run: it ends the run's engine, releases the engine's lock, and drops pending operations. Only
+// makePassword has such operations. A password that is not in the state is not used anywhere, so Up creates it again.
 func (s *Stack) recover(ctx context.Context, stack auto.Stack) error {
-	if err := s.breakLock(ctx, stack); err != nil {
-		return err
+	// The caller holds this program's lock, so no other command runs. But the engine of a killed command may still run.
+	locked, engines := s.engineLock()
+	for _, engine := range engines {
+		s.report("ending the engine of an earlier run (process %d), which was killed", engine)
+		_ = syscall.Kill(engine, syscall.SIGINT) // it may have ended by itself
 	}
-	checkpoint, err := readCheckpoint(s.work.checkpoint(s.config.Stack))
-	if err != nil || len(checkpoint.PendingOperations) == 0 {
+	if err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, interruptTime, true, func(context.Context) (bool, error) {
+		locked, engines = s.engineLock()
+		return len(engines) == 0, nil
+	}); err != nil {
+		return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", engines[0])
+	}
+	if locked {
+		s.report("an earlier run was killed: removing its lock")
+		if err := stack.Cancel(ctx); err != nil {
+			return plain(err)
+		}
+	}
+	state, err := readState(s.stateFile(s.config.Stack))
+	if err != nil || len(state.PendingOperations) == 0 {
 		return err
 	}
 	_, err = stack.Refresh(ctx, optrefresh.ClearPendingCreates(), optrefresh.Color("never"), optrefresh.SuppressProgress())
-	return err
+	return plain(err)
 }
 
-// breakLock removes the lock of an engine that is gone. The caller holds the work folder's lock, so no other command of
-// this program runs; but the engine of one that was killed may still be at work, and is interrupted.
-func (s *Stack) breakLock(ctx context.Context, stack auto.Stack) error {
-	engine := 0 // that was interrupted
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, interruptTime, true, func(ctx context.Context) (bool, error) {
-		holders, err := s.lockHolders()
-		if err != nil || len(holders) == 0 {
-			return true, err
+// engineLock says whether an engine has locked the stack, and returns the PIDs of those engines that still run.
+func (s *Stack) engineLock() (locked bool, running []int) {
+	ours, _ := filepath.EvalSymlinks(s.engine())
+	locks, _ := filepath.Glob(filepath.Join(s.backend(), ".pulumi", "locks", "organization", string(s.project.Name), s.config.Stack, "*.json"))
+	for _, path := range locks {
+		var lock struct{ PID int }
+		// A half-written lock is from a killed run. It gives PID 0, which no process has.
+		text, _ := os.ReadFile(path)
+		_ = json.Unmarshal(text, &lock)
+		// Another process may have the PID by now, and a rebuilt toolchain may have replaced the running file.
+		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", lock.PID))
+		if err == nil && strings.TrimSuffix(program, " (deleted)") == ours {
+			running = append(running, lock.PID)
 		}
-		i := slices.IndexFunc(holders, s.isEngine)
-		if i < 0 {
-			s.report("an earlier run was killed: removing its lock")
-			return true, plain(stack.Cancel(ctx))
-		}
-		if engine != holders[i] {
-			engine = holders[i]
-			s.report("ending the engine of an earlier run (process %d), which was killed", engine)
-			_ = syscall.Kill(engine, syscall.SIGINT) // it may have ended by itself
-		}
-		return false, nil
-	})
-	if wait.Interrupted(err) {
-		return fmt.Errorf("the engine of an earlier run (process %d) is still changing the stack; wait until it has ended, and try again", engine)
 	}
-	return err
+	return len(locks) > 0, running
 }
 
-// lockHolders returns the processes that hold the engine's lock of the stack.
-func (s *Stack) lockHolders() ([]int, error) {
-	locks, err := filepath.Glob(filepath.Join(s.work.backend(), ".pulumi", "locks", "organization", s.work.name(), s.config.Stack, "*.json"))
+// deleteOrphans deletes the stack's objects that are not in its state: a killed run has created them, and the stack no longer
+// declares them. Their field manager, which no other stack has, identifies them. A namespace with pods in it may be in use, so
+// deleteOrphans leaves it to a person.
+func (s *Stack) deleteOrphans(ctx context.Context) error {
+	state, err := readState(s.stateFile(s.config.Stack))
+	if err != nil {
+		return err
+	}
+	all, err := Objects(ctx, s.kubectl)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, orphan := range orphans(all, state.Resources, stacks.FieldManager(string(s.project.Name), s.config.Stack)) {
+		name := nameOf(orphan)
+		if orphan.GetKind() == "Namespace" && slices.ContainsFunc(all, func(o unstructured.Unstructured) bool {
+			return o.GetKind() == "Pod" && o.GetNamespace() == orphan.GetName()
+		}) {
+			s.report("an earlier run, which was killed, made %s, and it is not declared any more, but has pods: delete it with kubectl when nobody needs it", name)
+			continue
+		}
+		if _, err := command.Output(s.kubectl(ctx, "delete", name, "--namespace", orphan.GetNamespace(), "--ignore-not-found", "--wait=false")); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.report("deleted %s, which an earlier run that was killed had made", name)
+	}
+	return errors.Join(errs...)
+}
+
+// orphans returns the objects that a field manager has applied and that are not in a state, without those that are deleted with
+// their namespace.
+func orphans(all []unstructured.Unstructured, state []apitype.ResourceV3, manager string) []unstructured.Unstructured {
+	known := map[string]bool{}
+	for _, r := range state {
+		var o unstructured.Unstructured
+		// Only the inputs of the Kubernetes plugin's resources are Kubernetes objects.
+		if text, err := json.Marshal(r.Inputs); err == nil && o.UnmarshalJSON(text) == nil {
+			known[o.GetNamespace()+" "+nameOf(o)] = true
+		}
+	}
+	gone := map[string]bool{} // namespaces
+	var found []unstructured.Unstructured
+	for _, o := range all {
+		if !known[o.GetNamespace()+" "+nameOf(o)] && slices.ContainsFunc(o.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool {
+			return f.Manager == manager && f.Operation == metav1.ManagedFieldsOperationApply
+		}) {
+			found = append(found, o)
+			gone[o.GetName()] = gone[o.GetName()] || o.GetKind() == "Namespace"
+		}
+	}
+	return slices.DeleteFunc(found, func(o unstructured.Unstructured) bool { return gone[o.GetNamespace()] })
+}
+
+// Objects returns all objects that kubectl can list and delete.
+func Objects(ctx context.Context, kubectl func(context.Context, ...string) *exec.Cmd) ([]unstructured.Unstructured, error) {
+	kinds, err := command.Output(kubectl(ctx, "api-resources", "--verbs=list,delete", "--output=name"))
 	if err != nil {
 		return nil, err
 	}
-	var pids []int
-	for _, path := range locks {
-		var lock struct{ PID int }
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // released in the meantime
-		}
-		// A half-written lock is one of a run that was killed: process 0 runs nowhere.
-		_ = json.Unmarshal(text, &lock)
-		pids = append(pids, lock.PID)
+	text, err := command.Output(kubectl(ctx, "get", strings.Join(strings.Fields(kinds), ","), "--all-namespaces", "--show-managed-fields", "--output=json"))
+	if err != nil {
+		return nil, err
 	}
-	return pids, nil
+	var all unstructured.UnstructuredList
+	err = all.UnmarshalJSON([]byte(text))
+	return all.Items, err
 }
 
-// isEngine says whether a process runs our engine: a number may belong to another process by now.
-func (s *Stack) isEngine(pid int) bool {
-	running, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	ours, _ := filepath.EvalSymlinks(s.engine())
-	// A toolchain that was built anew has replaced the file of a running program.
-	return err == nil && strings.TrimSuffix(running, " (deleted)") == ours
+// nameOf returns the name of an object for kubectl.
+func nameOf(o unstructured.Unstructured) string {
+	return strings.ToLower(o.GroupVersionKind().GroupKind().String()) + "/" + o.GetName()
+}
+
+func (s *Stack) kubectl(ctx context.Context, args ...string) *exec.Cmd {
+	return command.Kubectl(ctx, s.config.Dir.Bin(), s.config.Kubeconfig, args...)
+}
+
+func (s *Stack) report(format string, args ...any) {
+	fmt.Fprintf(s.config.Progress, format+"\n", args...)
 }

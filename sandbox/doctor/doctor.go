@@ -1,5 +1,5 @@
-// Package doctor says what is missing on this machine, or on a cluster, for what one wants to do. The checks stand in a shell
-// script, so that they can be made without Go: `make doctor` runs it as it is.
+// Package doctor says what is missing on this machine, or on a cluster, for a need. The checks are a shell script, so that they
+// run without Go: `make doctor` runs the script directly.
 package doctor
 
 import (
@@ -15,8 +15,8 @@ import (
 //go:embed doctor.sh
 var script string
 
-// Check returns one error with everything that is missing for a need, each with what repairs it, or nil. The need is what
-// the script takes after --for: up, test, cluster, all or node. The environment is as exec.Cmd takes it.
+// Check returns nil, or one error with everything that is missing for a need and how to repair it. The need is an argument of the
+// script's --for: up, test, cluster, all or node. Env has the form of exec.Cmd's Env.
 func Check(ctx context.Context, need string, env []string) error {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script, "doctor.sh", "--missing", "--for", need)
 	cmd.Env = env

@@ -63,7 +63,7 @@ esac
 
 # The checkout that this file is in. There is none when its text was handed to a shell.
 repository=''
-[ -n "${BASH_SOURCE[0]-}" ] && repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+[[ ${BASH_SOURCE[0]-} == */* ]] && repository=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 if [ -n "${XDG_CACHE_HOME-}" ]; then
 	cache=$XDG_CACHE_HOME/journal-sandbox
 elif [ -n "${HOME-}" ]; then
@@ -77,6 +77,8 @@ built=''
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# The files that processes have open, once find_holder has listed them.
+open_files=''
 # The lines of the table. need is what the checks that run are for.
 need='' faults=0
 line() { # state, check, what was found, repair
@@ -95,8 +97,18 @@ ok() { line ok "$1" "$2" ''; }
 missing() { line missing "$@"; }
 warning() { line warning "$@"; }
 
-# at_least says whether version $1 is $2 or newer.
-at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+# at_least says whether version $1 is $2 or newer. A release candidate is older than its release.
+at_least() {
+	local have want i number
+	IFS=. read -ra have <<<"${1%%[-+]*}"
+	IFS=. read -ra want <<<"$2"
+	for i in "${!want[@]}"; do
+		number=${have[i]-0} number=${number%%[!0-9]*}
+		[ "${number:-0}" -gt "${want[i]}" ] && return 0
+		[ "${number:-0}" -lt "${want[i]}" ] && return 1
+	done
+	[[ $1 != *rc* && $1 != *beta* ]]
+}
 
 ### What every command needs.
 
@@ -124,7 +136,7 @@ check_go() {
 		return
 	fi
 	# From a folder without a go.mod, which could make the go command download another version of itself.
-	read -r _ _ found _ < <(cd / && GOTOOLCHAIN=local go version 2>&1)
+	{ read -r found; read -r proxy; read -r modules; IFS= read -r flags; } < <(cd / && GOTOOLCHAIN=local go env GOVERSION GOPROXY GOMODCACHE GOFLAGS 2>/dev/null)
 	if [[ $found != go[0-9]* ]]; then
 		warning Go "$(command -v go), of an unknown version" "see that it is $wanted or newer: go version"
 	elif [ -z "$wanted" ] || at_least "${found#go}" "$wanted"; then
@@ -134,8 +146,6 @@ check_go() {
 	else
 		missing Go "$found; $wanted or newer is needed" 'install it: https://go.dev/doc/install'
 	fi
-
-	{ read -r proxy; read -r modules; IFS= read -r flags; } < <(cd / && go env GOPROXY GOMODCACHE GOFLAGS 2>/dev/null)
 	if [[ " $flags " == *' -mod=vendor '* ]]; then
 		missing modules "GOFLAGS=$flags: nothing is vendored here" 'go env -u GOFLAGS; unset GOFLAGS'
 	elif [ "$proxy" != off ]; then
@@ -147,7 +157,7 @@ check_go() {
 	fi
 }
 
-# check_checkout finds what git refuses to tell: images are tagged with the commit that they are built from.
+# check_checkout finds what git refuses to read. The tags of images name the commit that they are built from.
 check_checkout() {
 	local said
 	[ -n "$repository" ] && has git || return 0
@@ -183,9 +193,9 @@ machine() {
 
 check_root() {
 	local key value capabilities=''
-	if [ "$(id -u)" -ne 0 ]; then
+	if [ $EUID -ne 0 ]; then
 		# shellcheck disable=SC2016 # it is for the reader's shell
-		missing root "user $(id -un 2>/dev/null || id -u): it makes namespaces, mounts, cgroups" 'sudo env "PATH=$PATH" make up'
+		missing root "user $(id -un 2>/dev/null || echo $EUID): it makes namespaces, mounts, cgroups" 'sudo env "PATH=$PATH" make up'
 		return
 	fi
 	while read -r key value; do
@@ -199,7 +209,7 @@ check_root() {
 	fi
 }
 
-# check_debian looks for what the packages are taken with. They are downloaded and unpacked, and not installed.
+# check_debian looks for the tools that fetch Debian packages. The packages are unpacked, and not installed.
 check_debian() {
 	local tool lost='' name=unknown id='' version='' key value
 	for tool in apt-get dpkg-deb tar; do
@@ -289,14 +299,14 @@ check_kernel() {
 	fi
 
 	# A module that is not loaded yet is loaded with the first mount.
-	if [[ $(cat /proc/filesystems 2>/dev/null) == *$'\toverlay'* ]] || [ -e "/lib/modules/$(uname -r)/kernel/fs/overlayfs" ]; then
+	if [[ $(</proc/filesystems) == *$'\toverlay'* ]] || [ -e "/lib/modules/$(uname -r)/kernel/fs/overlayfs" ]; then
 		ok overlayfs yes
 	else
 		missing overlayfs 'the kernel has none, and containers are made of it' "use Debian's own kernel"
 	fi
 
 	lost=''
-	[ -e $root/cgroup.controllers ] && version=2 && available=$(cat $root/cgroup.controllers)
+	[ -e $root/cgroup.controllers ] && version=2 && available=$(<$root/cgroup.controllers)
 	for controller in cpu memory pids; do
 		word=''
 		if [ $version = 2 ]; then
@@ -355,7 +365,7 @@ listener() {
 			[ "$state" = 0A ] || continue
 			case $address in
 			0100007F:"$port" | 00000000:"$port" | 0000000000000000FFFF00000100007F:"$port") ;;
-			# All addresses of IPv6 are those of IPv4 too, unless the program wants it otherwise.
+			# A socket on all IPv6 addresses also takes the IPv4 ones, unless its program says otherwise.
 			00000000000000000000000000000000:"$port") (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null || continue ;;
 			*) continue ;;
 			esac
@@ -370,7 +380,11 @@ listener() {
 find_holder() {
 	local text pid='' found='' ours='' program
 	holder=''
-	while read -r text; do
+	# Listed once and split as text: bash reads a pipe byte by byte.
+	[ -n "$open_files" ] || open_files=$(LC_ALL=C ls -l /proc/[0-9]*/fd 2>/dev/null)
+	local IFS=$'\n'
+	set -f # a line is no pattern
+	for text in $open_files; do
 		case $text in
 		/proc/*/fd:)
 			[ -n "$found" ] && break
@@ -379,13 +393,14 @@ find_holder() {
 		*" -> socket:[$1]") found=$pid ;;
 		*" -> ${cache:-none}/"*) ours=yes ;;
 		esac
-	done < <(ls -l /proc/[0-9]*/fd 2>/dev/null)
+	done
+	set +f
 	[ -n "$found" ] || return 0
 	if [ -n "$ours" ]; then
 		holder=ours
 		return
 	fi
-	program=$(tr '\0' '\n' <"/proc/$found/cmdline" 2>/dev/null | head -n 1)
+	IFS= read -r -d '' program 2>/dev/null <"/proc/$found/cmdline"
 	holder="${program##*/} (process $found)"
 }
 
@@ -407,7 +422,7 @@ tests() {
 
 ### What a cluster that is there needs.
 
-# bounded runs kubectl, which ends soon and asks nobody for anything. Its cache is for those who use it again.
+# bounded runs kubectl with a time limit and without prompts. It writes no cache: a single look needs none.
 bounded() {
 	local limit=()
 	has timeout && limit=(timeout 15)
@@ -447,7 +462,7 @@ a_cluster() {
 	check_classes
 }
 
-# check_images finds the way of the images into the cluster.
+# check_images finds how images get into the cluster.
 check_images() {
 	local program=''
 	if [ -n "$registry" ]; then
@@ -512,7 +527,7 @@ check_classes() {
 		if [ -n "$chosen" ]; then
 			ok StorageClass "$chosen"
 		elif [ -n "$classes" ]; then
-			warning StorageClass "none of$classes is the default" 'set journal:redisStorageClass to one of them'
+			warning StorageClass "none of$classes is the default" 'set journal:redis.storage.class to one of them'
 		else
 			missing StorageClass 'none, so that Redis has no place for its data' 'install a provisioner: https://kubernetes.io/docs/concepts/storage/storage-classes/'
 		fi
@@ -522,11 +537,11 @@ check_classes() {
 	if ! said=$(bounded get ingressclasses --output 'jsonpath={.items[*].metadata.name}'); then
 		warning IngressClass "not known: ${said##*$'\n'}" 'kubectl get ingressclasses'
 	elif [ -z "$said" ]; then
-		warning IngressClass 'none, so that nobody can reach the page' 'set journal:ingressController to true, which installs Traefik'
+		warning IngressClass 'none, so that nobody can reach the page' 'write journal:ingressController: {}, which installs Traefik'
 	elif [[ " $said " == *' traefik '* ]]; then
 		ok IngressClass "$said"
 	else
-		warning IngressClass "$said, and the stack asks for traefik" 'set journal:exposureClass to it'
+		warning IngressClass "$said, and the stack asks for traefik" 'set journal:exposure.class to it'
 	fi
 }
 

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -33,56 +34,69 @@ func TestAMachineWithoutGoIsToldSoAndTheRestStaysRight(t *testing.T) {
 }
 
 func TestAnOldGoIsRefusedUnlessItDownloadsANewerOne(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ version, toolchain, state, found string }{
 		{"go1.19.8", "auto", "missing", "go1.19.8; " + wanted(t) + " or newer is needed"},
 		{"go1.24.4", "auto", "warning", "go1.24.4, which downloads " + wanted(t) + " by itself"},
 		{"go1.24.4", "local", "missing", "go1.24.4; " + wanted(t) + " or newer is needed"},
 		{"go" + wanted(t), "local", "ok", "go" + wanted(t)},
+		{"go" + wanted(t) + "rc1", "local", "missing", "rc1; " + wanted(t) + " or newer is needed"},
 		{"go1.100.1", "auto", "ok", "go1.100.1"},
 	} {
-		path := program(t, "go", `case "$*" in
-version) echo "go version `+c.version+` linux/amd64" ;;
+		t.Run(c.version+" "+c.toolchain, func(t *testing.T) {
+			path := program(t, "go", `case "$*" in
 "env GOTOOLCHAIN") echo `+c.toolchain+` ;;
-*) printf 'https://proxy.example.com\n/nowhere\n\n' ;;
+*) printf '%s\n' `+c.version+` https://proxy.example.com /nowhere '' ;;
 esac`)
-		rows, _ := doctor(t, []string{"PATH=" + path + ":" + os.Getenv("PATH")}, "--for", "up")
-		wantRow(t, rows, "Go", c.state, c.found)
+			rows, _ := doctor(t, []string{"PATH=" + path + ":" + os.Getenv("PATH")}, "--for", "test")
+			wantRow(t, rows, "Go", c.state, c.found)
+		})
 	}
 }
 
 func TestModulesThatCannotBeHadAreMissing(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ env, state, found string }{
 		{"GOFLAGS=-v -mod=vendor", "missing", "nothing is vendored"},
 		{"GOPROXY=off", "missing", "GOPROXY=off and an empty module cache"},
 		{"GOPROXY=https://alice:password@proxy.example.com", "ok", "from a proxy, which was not asked"},
 	} {
-		rows, _ := doctor(t, []string{"GOMODCACHE=" + t.TempDir(), "XDG_CACHE_HOME=" + t.TempDir(), c.env}, "--for", "up")
-		wantRow(t, rows, "modules", c.state, c.found)
+		t.Run(c.env, func(t *testing.T) {
+			rows, _ := doctor(t, []string{"GOMODCACHE=" + t.TempDir(), "XDG_CACHE_HOME=" + t.TempDir(), c.env}, "--for", "test")
+			wantRow(t, rows, "modules", c.state, c.found)
+		})
 	}
 }
 
 func TestABusyPortIsNamedWithItsProgramAndAFreeOne(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Logf("%s: %v", address, err)
-			continue
-		}
-		port := listener.Addr().(*net.TCPAddr).Port
-		rows, code := doctor(t, []string{fmt.Sprintf("JOURNAL_HTTP_PORT=%d", port)}, "--for", "node")
-		if code != 1 {
-			t.Errorf("the exit code is %d", code)
-		}
-		wantRow(t, rows, "HTTP port", "missing", fmt.Sprintf("%d is in use by doctor.test (process %d)", port, os.Getpid()))
-		said := regexp.MustCompile(`^set JOURNAL_HTTP_PORT to a free port, such as (\d+), or end that program$`).FindStringSubmatch(rows["HTTP port"].repair)
-		if said == nil {
-			t.Fatalf("the repair is %q", rows["HTTP port"].repair)
-		}
-		free, err := net.Listen("tcp", "127.0.0.1:"+said[1])
-		if err != nil {
-			t.Fatalf("the port that it calls free: %v", err)
-		}
-		_, _ = free.Close(), listener.Close()
+	for _, address := range []string{"127.0.0.1", "0.0.0.0", "::"} {
+		t.Run(address, func(t *testing.T) {
+			// The kernel gives ports above 32767 to clients, so the next one may be taken at any moment.
+			var listener net.Listener
+			err := errors.New("none tried")
+			for port := 20000; err != nil && port < 20100; port += 10 {
+				listener, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
+			}
+			if err != nil {
+				t.Skip(err)
+			}
+			defer func() { _ = listener.Close() }()
+			port := listener.Addr().(*net.TCPAddr).Port
+			rows, code := doctor(t, []string{fmt.Sprintf("JOURNAL_HTTP_PORT=%d", port)}, "--for", "node")
+			if code != 1 {
+				t.Errorf("the exit code is %d", code)
+			}
+			wantRow(t, rows, "HTTP port", "missing", fmt.Sprintf("%d is in use by doctor.test (process %d)", port, os.Getpid()))
+			said := regexp.MustCompile(`^set JOURNAL_HTTP_PORT to a free port, such as (\d+), or end that program$`).FindStringSubmatch(rows["HTTP port"].repair)
+			if said == nil {
+				t.Fatalf("the repair is %q", rows["HTTP port"].repair)
+			}
+			free, err := net.Listen("tcp", "127.0.0.1:"+said[1])
+			if err != nil {
+				t.Fatalf("the port that it calls free: %v", err)
+			}
+			_ = free.Close()
+		})
 	}
 }
 
@@ -136,14 +150,16 @@ func TestWrongPortsAreRefusedWithTheirVariable(t *testing.T) {
 		{"JOURNAL_API_PORT=70000", "API port", `JOURNAL_API_PORT "70000": not a TCP port`, "number from 1 to 65535"},
 		{"JOURNAL_HTTP_PORT=16443", "API port", "JOURNAL_HTTP_PORT and JOURNAL_API_PORT are both 16443", "set JOURNAL_API_PORT to another port"},
 	} {
-		rows, code := doctor(t, []string{c.env}, "--for", "up")
-		if code != 1 {
-			t.Errorf("%s: the exit code is %d", c.env, code)
-		}
-		wantRow(t, rows, c.check, "missing", c.found)
-		if !strings.Contains(rows[c.check].repair, c.repair) {
-			t.Errorf("%s: the repair is %q, without %q", c.env, rows[c.check].repair, c.repair)
-		}
+		t.Run(c.env, func(t *testing.T) {
+			rows, code := doctor(t, []string{c.env}, "--for", "node")
+			if code != 1 {
+				t.Errorf("the exit code is %d", code)
+			}
+			wantRow(t, rows, c.check, "missing", c.found)
+			if !strings.Contains(rows[c.check].repair, c.repair) {
+				t.Errorf("the repair is %q, without %q", rows[c.check].repair, c.repair)
+			}
+		})
 	}
 }
 
@@ -160,18 +176,21 @@ func TestAFullDiskIsMissingWithItsFolder(t *testing.T) {
 		env = []string{"PATH=" + path + ":" + os.Getenv("PATH")}
 	}
 	for _, need := range []string{"up", "test", "node"} {
-		rows, code := doctor(t, append(env, "XDG_CACHE_HOME="+filepath.Join(folder, "not", "there")), "--for", need)
-		if code != 1 {
-			t.Errorf("%s: the exit code is %d", need, code)
-		}
-		wantRow(t, rows, "disk", "missing", "0.0 GiB free in "+folder)
-		if !strings.Contains(rows["disk"].repair, "set XDG_CACHE_HOME") {
-			t.Errorf("%s: the repair is %q", need, rows["disk"].repair)
-		}
+		t.Run(need, func(t *testing.T) {
+			rows, code := doctor(t, append(env, "XDG_CACHE_HOME="+filepath.Join(folder, "not", "there")), "--for", need)
+			if code != 1 {
+				t.Errorf("the exit code is %d", code)
+			}
+			wantRow(t, rows, "disk", "missing", "0.0 GiB free in "+folder)
+			if !strings.Contains(rows["disk"].repair, "set XDG_CACHE_HOME") {
+				t.Errorf("the repair is %q", rows["disk"].repair)
+			}
+		})
 	}
 }
 
 func TestAKubeconfigThatLeadsNowhereIsMissing(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Skip(err)
 	}
@@ -189,12 +208,14 @@ contexts: [{name: gone, context: {cluster: gone, user: gone}}], users: [{name: g
 	}
 	env := []string{"KUBECONFIG=" + kubeconfig}
 	for _, args := range [][]string{{"--for", "cluster"}, {"--cluster", "current"}, {"--cluster", "gone"}} {
-		rows, code := doctor(t, env, append(args, "--registry", "registry.example.com/team-a")...)
-		if code != 1 {
-			t.Errorf("%v: the exit code is %d", args, code)
-		}
-		wantRow(t, rows, "kubeconfig", "ok", "context gone")
-		wantRow(t, rows, "server", "missing", address+" was refused")
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			rows, code := doctor(t, env, append(args, "--registry", "registry.example.com/team-a")...)
+			if code != 1 {
+				t.Errorf("the exit code is %d", code)
+			}
+			wantRow(t, rows, "kubeconfig", "ok", "context gone")
+			wantRow(t, rows, "server", "missing", address+" was refused")
+		})
 	}
 	rows, _ := doctor(t, env, "--cluster", "other")
 	wantRow(t, rows, "kubeconfig", "missing", `no context "other" in `+kubeconfig)
@@ -202,7 +223,7 @@ contexts: [{name: gone, context: {cluster: gone, user: gone}}], users: [{name: g
 	wantRow(t, rows, "kubeconfig", "missing", "no current context in "+kubeconfig+".none")
 }
 
-// answers are what kubectl says of a cluster that has everything.
+// answers are kubectl's answers about a cluster that has everything.
 var answers = map[string]string{
 	"config current-context": "echo kind-dev",
 	"get --raw /version":     `echo '{ "major": "1", "minor": "33+", "gitVersion": "v1.33.1-eks-1a2b" }'`,
@@ -211,55 +232,77 @@ var answers = map[string]string{
 	"get ingressclasses":     "echo 'nginx traefik'",
 }
 
-func TestAClusterIsAskedForWhatTheStackNeeds(t *testing.T) {
-	for _, c := range []struct{ question, answer, check, state, found string }{
-		{"", "", "server", "ok", "Kubernetes 1.33.1-eks-1a2b"},
-		{"", "", "rights", "ok", "may create namespaces"},
-		{"", "", "StorageClass", "ok", "standard"},
-		{"", "", "IngressClass", "ok", "nginx traefik"},
-		{"", "", "images", "ok", "loaded by kind"},
-		{"config current-context", "echo k3d-dev", "images", "missing", "k3d is not on PATH"},
-		{"config current-context", "echo dev", "images", "missing", "no registry"},
-		{"get --raw /version", `echo '{ "gitVersion": "v1.29.4" }'`, "server", "missing", "1.29.4; 1.30 or newer is needed"},
-		{"auth can-i create", "echo no; exit 1", "rights", "missing", "may not create namespaces clusterroles validatingadmissionpolicies"},
-		{"auth can-i create", "echo 'error: You must be logged in to the server' >&2; exit 1", "rights", "missing", "must be logged in"},
-		{"get storageclasses", "true", "StorageClass", "missing", "none"},
-		{"get storageclasses", "echo 'fast '; echo 'slow '", "StorageClass", "warning", "none of fast slow is the default"},
-		{"get ingressclasses", "true", "IngressClass", "warning", "none, so that nobody can reach the page"},
-		{"get ingressclasses", "echo nginx", "IngressClass", "warning", "nginx, and the stack asks for traefik"},
+func TestAClusterThatHasEverythingIsInOrder(t *testing.T) {
+	t.Parallel()
+	rows := askCluster(t, "", "")
+	for check, found := range map[string]string{
+		"server":       "Kubernetes 1.33.1-eks-1a2b",
+		"rights":       "may create namespaces",
+		"StorageClass": "standard",
+		"IngressClass": "nginx traefik",
+		"images":       "loaded by kind",
 	} {
-		text := "set -- \"$*\"\ncase $1 in\n"
-		for question, answer := range answers {
-			if question == c.question {
-				answer = c.answer
-			}
-			text += `*"` + question + `"*) ` + answer + " ;;\n"
-		}
-		path := program(t, "kubectl", text+"*) echo \"error: unexpected $1\" >&2; exit 1 ;;\nesac")
-		if err := os.WriteFile(filepath.Join(path, "kind"), []byte("#!/bin/sh\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		rows, _ := doctor(t, []string{"PATH=" + path + ":" + os.Getenv("PATH")}, "--for", "cluster")
-		wantRow(t, rows, c.check, c.state, c.found)
+		wantRow(t, rows, check, "ok", found)
 	}
+}
+
+func TestAClusterIsToldWhatItLacks(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ sentence, question, answer, check, state, found string }{
+		{"k3d is not installed", "config current-context", "echo k3d-dev", "images", "missing", "k3d is not on PATH"},
+		{"no registry is given", "config current-context", "echo dev", "images", "missing", "no registry"},
+		{"Kubernetes is too old", "get --raw /version", `echo '{ "gitVersion": "v1.29.4" }'`, "server", "missing", "1.29.4; 1.30 or newer is needed"},
+		{"the user may create nothing", "auth can-i create", "echo no; exit 1", "rights", "missing", "may not create namespaces clusterroles validatingadmissionpolicies"},
+		{"the user is not signed in", "auth can-i create", "echo 'error: You must be logged in to the server' >&2; exit 1", "rights", "missing", "must be logged in"},
+		{"there is no StorageClass", "get storageclasses", "true", "StorageClass", "missing", "none"},
+		{"no StorageClass is the default", "get storageclasses", "echo 'fast '; echo 'slow '", "StorageClass", "warning", "none of fast slow is the default"},
+		{"there is no IngressClass", "get ingressclasses", "true", "IngressClass", "warning", "none, so that nobody can reach the page"},
+		{"the IngressClass is another one", "get ingressclasses", "echo nginx", "IngressClass", "warning", "nginx, and the stack asks for traefik"},
+	} {
+		t.Run(c.sentence, func(t *testing.T) { wantRow(t, askCluster(t, c.question, c.answer), c.check, c.state, c.found) })
+	}
+}
+
+// askCluster runs the script with a kubectl that answers one question differently.
+func askCluster(t *testing.T, question, other string) map[string]row {
+	t.Helper()
+	text := "set -- \"$*\"\ncase $1 in\n"
+	for q, answer := range answers {
+		if q == question {
+			answer = other
+		}
+		text += `*"` + q + `"*) ` + answer + " ;;\n"
+	}
+	path := program(t, "kubectl", text+"*) echo \"error: unexpected $1\" >&2; exit 1 ;;\nesac")
+	if err := os.WriteFile(filepath.Join(path, "kind"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rows, _ := doctor(t, []string{"PATH=" + path + ":" + os.Getenv("PATH")}, "--for", "cluster")
+	return rows
 }
 
 func TestTheExitCodeGoesByWhatWasAskedFor(t *testing.T) {
 	env := []string{"JOURNAL_HTTP_PORT=web"} // matters to the sandbox alone
 	for _, need := range []string{"node", "up", "all"} {
-		if rows, code := doctor(t, env, "--for", need); code != 1 || rows["HTTP port"].state != "missing" {
-			t.Errorf("for %s the exit code is %d, and the rows are %v", need, code, rows)
-		}
+		t.Run("for "+need, func(t *testing.T) {
+			if rows, code := doctor(t, env, "--for", need); code != 1 || rows["HTTP port"].state != "missing" {
+				t.Errorf("the exit code is %d, and the rows are %v", code, rows)
+			}
+		})
 	}
 	for _, need := range []string{"test", "cluster"} {
-		if rows, _ := doctor(t, env, "--for", need); rows["HTTP port"] != (row{}) || rows["Go"].state == "" {
-			t.Errorf("for %s the rows are %v", need, rows)
-		}
+		t.Run("for "+need, func(t *testing.T) {
+			if rows, _ := doctor(t, env, "--for", need); rows["HTTP port"] != (row{}) || rows["Go"].state == "" {
+				t.Errorf("the rows are %v", rows)
+			}
+		})
 	}
 	for _, args := range [][]string{{"--for"}, {"--for", "fun"}, {"up"}} {
-		if _, code := doctor(t, nil, args...); code != 2 {
-			t.Errorf("%v: the exit code is %d, not 2", args, code)
-		}
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			if _, code := doctor(t, nil, args...); code != 2 {
+				t.Errorf("the exit code is %d, not 2", code)
+			}
+		})
 	}
 }
 
@@ -303,7 +346,7 @@ type row struct{ state, found, repair string }
 // columns are two spaces apart or more.
 var columns = regexp.MustCompile(`  +`)
 
-// usualPorts is an environment in which nobody has chosen ports.
+// usualPorts is an environment that chooses no ports.
 var usualPorts = []string{"JOURNAL_HTTP_PORT=", "JOURNAL_HTTPS_PORT=", "JOURNAL_API_PORT="}
 
 // doctor runs the script with some more environment, and returns the rows of its table by check, and its exit code.
@@ -343,10 +386,14 @@ func wantRow(t *testing.T, rows map[string]row, check, state, found string) {
 	}
 }
 
-// wanted is the version of Go that the repository asks for.
+// repository is the checkout. Go's test cache notices a change of a file whose name begins with the module's folder, as here,
+// and filepath.Join would shorten the name.
+var repository = os.DirFS(os.Getenv("PWD") + "/../..")
+
+// wanted returns the version of Go that the repository requires.
 func wanted(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../go.mod")
+	text, err := fs.ReadFile(repository, "go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func ask(method, path string, body, result any, headers ...string) (status int, 
 	return status, nil
 }
 
-// send is ask for whoever wants the answer's text.
+// send is ask for callers that want the text of the answer.
 func send(method, path string, body any, headers ...string) (status int, answer []byte, err error) {
 	var content io.Reader
 	if body != nil {
@@ -63,7 +63,7 @@ func send(method, path string, body any, headers ...string) (status int, answer 
 	return response.StatusCode, answer, err
 }
 
-// mustAsk sends a request that has to be answered with a status.
+// mustAsk sends a request and fails the test unless the answer has this status.
 func mustAsk(t *testing.T, want int, method, path string, body, result any) {
 	t.Helper()
 	if status, err := ask(method, path, body, result); err != nil || status != want {
@@ -104,7 +104,7 @@ func list() (map[string]entry, error) {
 	}
 }
 
-// erase deletes entries. Those that are gone already are fine.
+// erase deletes entries. It accepts that some are already gone.
 func erase(t *testing.T, ids []string) {
 	t.Helper()
 	queue := make(chan string)
@@ -126,5 +126,5 @@ func erase(t *testing.T, ids []string) {
 	group.Wait()
 }
 
-// unique makes a text that no other test and no other run uses.
+// unique returns a text that no other test and no other run uses.
 func unique(text string) string { return text + " " + rand.Text()[:8] }

@@ -16,14 +16,14 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// openBrowser starts a browser of its own, which ends with the test.
+// openBrowser starts a separate browser, which ends with the test.
 func openBrowser(t *testing.T) context.Context {
 	t.Helper()
-	profile, err := os.MkdirTemp("", "journal-browser")
+	profile, err := os.MkdirTemp("", "journal-browser") //nolint:usetesting // see below: t.TempDir would be deleted once, and fail
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The browser's helpers write to it for a moment after the browser has ended.
+	// The browser's helper processes write to the profile for a moment after the browser has ended.
 	t.Cleanup(func() { eventually(t, 10*time.Second, func() error { return os.RemoveAll(profile) }) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // the tests run as root
@@ -36,7 +36,7 @@ func openBrowser(t *testing.T) context.Context {
 	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
-	// The browser may be newer than the library, and say things that this does not know.
+	// The browser may be newer than the library, and send messages that the library does not know.
 	ctx, stop = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(stop)
 	ctx, stop = context.WithTimeout(ctx, time.Minute)
@@ -55,7 +55,7 @@ func do(ctx context.Context, t *testing.T, steps ...any) {
 	}
 }
 
-// picture keeps a screenshot of what is in the window.
+// picture keeps a screenshot of the window.
 func picture(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	var image []byte
@@ -80,7 +80,7 @@ func inABrowser(t *testing.T) {
 		write(t, text)
 	}
 	text := unique("Coffee at the café with Bob – the shed has a plan now.")
-	// What the test types is deleted by the test; if it fails before, here.
+	// The test deletes what it types. If it fails before that, the cleanup does.
 	t.Cleanup(func() {
 		all, err := list()
 		if err != nil {
@@ -119,7 +119,7 @@ func inABrowser(t *testing.T) {
 		"see the change", chromedp.WaitVisible(entryWith(edited)),
 	)
 
-	// The API cannot be reached: the page says so, keeps what was typed, and saves it when the API is back.
+	// The API is out of reach: the page says so, keeps the typed text, and saves it when the API is back.
 	later := text + " <b>Typed</b> while away 🌱"
 	do(ctx, t,
 		"go offline", chromedp.ActionFunc(func(ctx context.Context) error { return offline(ctx, true) }),

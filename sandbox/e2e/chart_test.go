@@ -28,17 +28,17 @@ import (
 	"example.com/journal/stacks"
 )
 
-// chartNamespace and chartClass are those of the test's controller. The sandbox has a class called traefik.
+// chartNamespace and chartClass belong to the test's controller. The sandbox itself has a class called traefik.
 const (
 	chartNamespace = "e2e-traefik"
 	chartClass     = "e2e-traefik"
 )
 
 // chartMetadata is the Chart.yaml of the test's chart.
-const chartMetadata = `{"apiVersion": "v2", "name": "traefik", "version": "` + ingress.DefaultVersion + `"}`
+var chartMetadata = `{"apiVersion": "v2", "name": "traefik", "version": "` + ingress.Defaults().Version + `"}`
 
-// chartTemplate takes the values of Traefik's chart, and wants each of them: a key of another name fails. What runs is Redis,
-// on the port that Traefik would listen on, since the sandbox has its image.
+// chartTemplate takes the values of Traefik's chart and requires each: a key with another name fails. The pod runs Redis on the
+// port on which Traefik would listen, since the sandbox has the image of Redis.
 const chartTemplate = `
 apiVersion: apps/v1
 kind: Deployment
@@ -49,6 +49,10 @@ metadata:
   annotations:
     checkNewVersion: {{ required "global.checkNewVersion" .Values.global.checkNewVersion | quote }}
     sendAnonymousUsage: {{ required "global.sendAnonymousUsage" .Values.global.sendAnonymousUsage | quote }}
+    arguments: {{ join " " (required "additionalArguments" .Values.additionalArguments) }}
+    image: {{ required "image.tag" .Values.image.tag }}
+    kinds: {{ join "," (required "providers.kubernetesCRD.namespaces" .Values.providers.kubernetesCRD.namespaces) }}
+    rights: {{ required "rbac.enabled" .Values.rbac.enabled | quote }}
     watches: {{ required "providers.kubernetesIngress.ingressClass" .Values.providers.kubernetesIngress.ingressClass }}
     gateways: {{ required "gateway.enabled" .Values.gateway.enabled }} {{ required "gatewayClass.enabled" .Values.gatewayClass.enabled }} {{ required "providers.kubernetesGateway.enabled" .Values.providers.kubernetesGateway.enabled }}
     prefixes: {{ required "providers.kubernetesIngress.strictPrefixMatching" .Values.providers.kubernetesIngress.strictPrefixMatching | quote }}
@@ -69,7 +73,7 @@ spec:
       topologySpreadConstraints: {{ required "topologySpreadConstraints" .Values.topologySpreadConstraints | toJson }}
       containers:
       - name: traefik
-        image: {{ .Values.image }}
+        image: {{ .Values.runs }}
         args: [redis-server, --save, "", --protected-mode, "no", --port, "{{ required "ports.web.port" .Values.ports.web.port }}"]
         lifecycle: {{ required "deployment.lifecycle" .Values.deployment.lifecycle | toJson }}
         ports:
@@ -113,32 +117,33 @@ spec: {controller: journal.example.com/e2e}
 {{- end }}
 `
 
-// TestIngressController installs the controller by a chart in a registry of the test's own, and takes it away again.
+// TestIngressController installs the controller from a chart in the test's own registry, and removes it again.
 func TestIngressController(t *testing.T) {
 	original := originalStack(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/charts/traefik"
-	var image string // which the node has
-	changedStackOf(t, original, func(config map[string]any) { image = fmt.Sprint(config["journal:redisImage"]) })
+	var image string // the node has it
+	changedStackOf(t, original, func(config map[string]any) { image = fmt.Sprint(config["journal:redis"].(map[string]any)["image"]) })
 	if err := pushChart(t.Context(), repository, image); err != nil {
 		t.Fatal(err)
 	}
 	changed := with(t, original, map[string]any{
-		"ingressController":            true,
-		"ingressControllerChart":       "oci://" + repository,
-		"ingressControllerNamespace":   chartNamespace,
-		"ingressControllerClass":       chartClass,
-		"ingressControllerReplicas":    3,
-		"ingressControllerServiceType": "ClusterIP", // nothing in the sandbox makes load balancers
+		"ingressController.chart":       "oci://" + repository,
+		"ingressController.namespace":   chartNamespace,
+		"ingressController.class":       chartClass,
+		"ingressController.replicas":    3,
+		"ingressController.serviceType": "ClusterIP", // nothing in the sandbox makes load balancers
 	})
 	if _, err := upFrom(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ object, path, want string }{
 		{"namespace/" + chartNamespace, `{.metadata.labels.pod-security\.kubernetes\.io/enforce}`, "restricted"},
-		{"deployment/traefik", `{.metadata.labels.helm\.sh/chart}`, "traefik-" + ingress.DefaultVersion},
+		{"deployment/traefik", `{.metadata.labels.helm\.sh/chart}`, "traefik-" + ingress.Defaults().Version},
 		{"deployment/traefik", `{.metadata.annotations.watches}`, chartClass},
+		{"deployment/traefik", `{.metadata.annotations.image}`, "v3.6.25"},
+		{"deployment/traefik", `{.metadata.annotations.kinds}`, world.outputs.Namespace},
 		{"deployment/traefik", `{.metadata.annotations.gateways}`, "false false false"},
 		{"deployment/traefik", `{.status.readyReplicas}`, "3"},
 		{"deployment/traefik", `{.spec.strategy.rollingUpdate.maxUnavailable}`, "0"},
@@ -149,11 +154,13 @@ func TestIngressController(t *testing.T) {
 		{"poddisruptionbudget/traefik", `{.spec.maxUnavailable}`, "1"},
 		{"ingressclass/" + chartClass, `{.metadata.annotations.ingressclass\.kubernetes\.io/is-default-class}`, "false"},
 	} {
-		if got := kubectl(t, "get", c.object, "--namespace", chartNamespace, "--output", "jsonpath="+c.path); got != c.want {
-			t.Errorf("%s of %s is %q, want %q", c.path, c.object, got, c.want)
-		}
+		t.Run(c.object+" "+c.path, func(t *testing.T) {
+			if got := kubectl(t, "get", c.object, "--namespace", chartNamespace, "--output", "jsonpath="+c.path); got != c.want {
+				t.Errorf("is %q, want %q", got, c.want)
+			}
+		})
 	}
-	// By this manager an update finds them again when its state was lost.
+	// By this field manager, an update finds the objects again after the state was lost.
 	manager := stacks.FieldManager("journal", stack)
 	for _, object := range []string{"namespace/" + chartNamespace, "deployment/traefik", "service/traefik", "ingressclass/" + chartClass} {
 		managers := kubectl(t, "get", object, "--namespace", chartNamespace, "--show-managed-fields", "--output",
@@ -172,7 +179,7 @@ func TestIngressController(t *testing.T) {
 	if _, err := upFrom(t.Context(), original); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func() error { // a namespace goes after what is in it
+	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
 		left, err := tryKubectl("", "get", "namespace/"+chartNamespace, "ingressclass/"+chartClass, "--ignore-not-found", "--output", "name")
 		if err == nil && left != "" {
 			err = fmt.Errorf("these are left: %s", left)
@@ -181,13 +188,13 @@ func TestIngressController(t *testing.T) {
 	})
 }
 
-// manifest is the manifest of a chart, as a registry keeps it.
+// manifest is the manifest of a chart as a registry stores it.
 type manifest []byte
 
 // RawManifest returns its text.
 func (m manifest) RawManifest() ([]byte, error) { return m, nil }
 
-// MediaType says what it is a manifest of.
+// MediaType returns the media type of an image manifest.
 func (manifest) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 // pushChart puts the chart into a registry as Helm does, with an image for it to run.
@@ -196,7 +203,7 @@ func pushChart(ctx context.Context, repository, image string) error {
 	if err != nil {
 		return err
 	}
-	tag, err := name.NewTag(repository + ":" + ingress.DefaultVersion)
+	tag, err := name.NewTag(repository + ":" + ingress.Defaults().Version)
 	if err != nil {
 		return err
 	}
@@ -221,14 +228,14 @@ func pushChart(ctx context.Context, repository, image string) error {
 	return remote.Put(tag, manifest(text), remote.WithContext(ctx))
 }
 
-// packChart is the chart as one file.
+// packChart returns the chart as one archive.
 func packChart(image string) ([]byte, error) {
 	var packed bytes.Buffer
 	zipped := gzip.NewWriter(&packed)
 	archive := tar.NewWriter(zipped)
 	for _, file := range []struct{ path, text string }{
 		{"Chart.yaml", chartMetadata},
-		{"values.yaml", "image: " + image + "\n"},
+		{"values.yaml", "runs: " + image + "\n"},
 		{"templates/controller.yaml", chartTemplate},
 	} {
 		if err := archive.WriteHeader(&tar.Header{Name: "traefik/" + file.path, Mode: 0o644, Size: int64(len(file.text))}); err != nil {

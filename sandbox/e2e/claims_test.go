@@ -6,17 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 )
 
 const (
-	// forged is a namespace that says of itself that it belongs to a claim.
+	// forged is a namespace whose labels say that it belongs to a claim.
 	forged = "e2e-forged"
-	// controllerUser is the account of the controller of claims.
+	// controllerUser is the ServiceAccount of the claims controller.
 	controllerUser = "system:serviceaccount:journal-platform:namespace-controller"
-	// shortLife is long enough for a new leader to take over before it ends.
+	// shortLife is a TTL that leaves a new leader time to take over.
 	shortLife = 45 * time.Second
 )
 
@@ -44,7 +45,7 @@ func applyClaim(t *testing.T, user, name, ttl string) {
 	mustAs(t, user, claimManifest(user, name, ttl), "apply", "--filename", "-")
 }
 
-// readClaim returns a claim of team-a, and nothing when it is gone.
+// readClaim returns a claim of team-a, or nothing if there is none.
 func readClaim(t *testing.T, name string) (claim namespaceClaim) {
 	t.Helper()
 	if text := kubectl(t, "get", "namespaceclaim", name, "--namespace", "team-a", "--ignore-not-found", "--output", "json"); text != "" {
@@ -55,26 +56,21 @@ func readClaim(t *testing.T, name string) (claim namespaceClaim) {
 	return claim
 }
 
-// claimedNamespace returns the namespace of a claim, once it is ready.
+// claimedNamespace waits until a claim is ready, and returns its namespace.
 func claimedNamespace(t *testing.T, name string) string {
 	t.Helper()
 	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "namespaceclaim/"+name, "--namespace", "team-a", "--timeout=60s")
 	return readClaim(t, name).Status.Namespace
 }
 
-// fenceOf returns the specifications of the objects that fence a namespace in, and what its labels enforce, by name.
-func fenceOf(t *testing.T, namespace string) map[string]string {
+// policyObjectsOf returns the specs of a namespace's policies, quota and bindings, and the Pod Security level of its labels, by name.
+func policyObjectsOf(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, o := range objects(t, "resourcequotas,limitranges,networkpolicies", "--namespace", namespace) {
 		found[o.Kind+" "+o.Metadata.Name] = string(o.Spec)
 	}
-	var binding struct{ RoleRef json.RawMessage }
-	if err := json.Unmarshal([]byte(kubectl(t, "get", "rolebinding", "owners", "owner", "--namespace", namespace, "--ignore-not-found",
-		"--output", "jsonpath={.items[0]}")), &binding); err != nil {
-		t.Fatalf("role binding of the owners in %s: %v", namespace, err)
-	}
-	found["role of the owner"] = string(binding.RoleRef)
+	found["role of the owners"] = kubectl(t, "get", "rolebinding", "owners", "--namespace", namespace, "--output", "jsonpath={.roleRef}")
 	var labels map[string]string
 	if err := json.Unmarshal([]byte(kubectl(t, "get", "namespace", namespace, "--output", "jsonpath={.metadata.labels}")), &labels); err != nil {
 		t.Fatal(err)
@@ -94,28 +90,45 @@ func claims(t *testing.T) {
 	applyClaim(t, "bob", "e2e-kept", "1h")
 	namespace := claimedNamespace(t, "e2e-kept")
 	t.Logf("namespace %s is ready after %s", namespace, time.Since(start).Round(100*time.Millisecond))
-	// alice is a tenant of the class small.
-	want := fenceOf(t, "alice")
-	if len(want) != 6+1+4 {
-		t.Errorf("the fence of a tenant is %v", want)
+	// alice is a tenant of the class small. The network policies are those of the claim's own tenant, without other tenants.
+	want := policyObjectsOf(t, "alice")
+	maps.DeleteFunc(want, func(name, _ string) bool { return strings.HasPrefix(name, "NetworkPolicy ") })
+	for name, spec := range policyObjectsOf(t, "team-a") {
+		if strings.HasPrefix(name, "NetworkPolicy ") && name != "NetworkPolicy allow-tenants" {
+			want[name] = spec
+		}
 	}
-	if err := difference(fenceOf(t, namespace), want); err != nil {
-		t.Errorf("the fence of a claim is not the one of a tenant of the same class: %v", err)
+	// No claims are made in a claimed namespace.
+	const claimsOfATenant, claimsOfAClaim = `"count/namespaceclaims.journal.example.com": "20"`, `"count/namespaceclaims.journal.example.com": "0"`
+	if quota := want["ResourceQuota tenant"]; !strings.Contains(quota, claimsOfATenant) {
+		t.Errorf("the quota of a tenant is %s", quota)
 	}
-	// Its owner may do there what the owner of a tenant may, by the same table.
-	compare(t, []persona{{name: "bob", kubeconfig: tenancy.config["bob"], roles: map[string]string{namespace: owner}, declared: true},
+	want["ResourceQuota tenant"] = strings.Replace(want["ResourceQuota tenant"], claimsOfATenant, claimsOfAClaim, 1)
+	if len(want) != 7+1+4 {
+		t.Errorf("the policy objects of a tenant are %v", want)
+	}
+	if err := difference(policyObjectsOf(t, namespace), want); err != nil {
+		t.Errorf("the policy objects of a claim are not those of a tenant of the same class: %v", err)
+	}
+	// By the same table, its owner has the rights of a tenant's owner there, and the Secrets.
+	compare(t, []persona{{name: "bob", kubeconfig: tenancy.config["bob"], roles: map[string]string{namespace: claimOwner}, declared: true},
 		{name: "alice", kubeconfig: tenancy.config["alice"], declared: true}}, []string{namespace})
-	// A claimed namespace is no place to claim from.
-	mustAs(t, "bob", strings.ReplaceAll(claimManifest("bob", "e2e-within", "1h"), "team-a", namespace), "apply", "--filename", "-")
+	refused(t, "bob", strings.ReplaceAll(claimManifest("bob", "e2e-within", "1h"), "team-a", namespace), []string{"forbidden", "count/namespaceclaims.journal.example.com"},
+		"apply", "--filename", "-")
+	// team-a is of the class medium.
+	mustAs(t, "bob", strings.ReplaceAll(claimManifest("bob", "e2e-large", "1h"), "class: small", "class: large"), "apply", "--filename", "-")
 	eventually(t, 10*time.Second, func() error {
-		said := kubectl(t, "get", "namespaceclaim", "e2e-within", "--namespace", namespace, "--output", "jsonpath={.status.phase} {.status.message}")
-		if !strings.HasPrefix(said, "Refused ") || !strings.Contains(said, "was itself made for a claim") {
-			return fmt.Errorf("a claim in a claimed namespace says %q", said)
+		if status := readClaim(t, "e2e-large").Status; status.Phase != "Refused" ||
+			!strings.Contains(status.Message, `spec.class "large": tenant team-a may not claim it; delete the claim and apply one of class medium or small`) {
+			return fmt.Errorf("a claim that is larger than its tenant says %+v", status)
 		}
 		return nil
 	})
+	if hosts := kubectl(t, "get", "namespace", namespace, "--output", `jsonpath={.metadata.annotations.journal\.example\.com/hosts}`); hosts != "*."+namespace+".localhost" {
+		t.Errorf("the hosts of %s are %q", namespace, hosts)
+	}
 
-	// Nobody gets more than the share: two claims each.
+	// Nobody gets more than their share of two claims.
 	applyClaim(t, "bob", "e2e-second", "1h")
 	applyClaim(t, "bob", "e2e-third", "1h")
 	eventually(t, 20*time.Second, func() error {
@@ -128,7 +141,7 @@ func claims(t *testing.T) {
 		}
 		return nil
 	})
-	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-second", "e2e-third", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-large", "e2e-second", "e2e-third", "--namespace", "team-a", "--timeout=60s")
 	refused(t, "bob", "", []string{"cannot be changed"}, "patch", "namespaceclaim", "e2e-kept", "--namespace", "team-a", "--type=merge", "--patch", `{"spec":{"class":"large"}}`)
 }
 
@@ -139,8 +152,8 @@ func claimsEnd(t *testing.T) {
 		t.Errorf("the claim is deleted and %s is there", text)
 	}
 
-	// The leader is killed, and cannot give back its lease, after it was asked for two namespaces and before it can have
-	// finished both.
+	// The test kills the leader, which then cannot release its lease, after it was asked for two namespaces and before it can
+	// have finished both.
 	leader := leadingPod(t)
 	ttl := fmt.Sprintf("%.0fs", shortLife.Seconds())
 	mustAs(t, "bob", claimManifest("bob", "e2e-short", ttl)+"---"+claimManifest("bob", "e2e-extended", ttl), "apply", "--filename", "-")
@@ -190,7 +203,7 @@ func claimsEnd(t *testing.T) {
 	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-extended", "--namespace", "team-a", "--timeout=60s")
 }
 
-// leadingPod is the controller's pod that acts.
+// leadingPod returns the controller's pod that holds the lease.
 func leadingPod(t *testing.T) string {
 	t.Helper()
 	pod, _, _ := strings.Cut(kubectl(t, "get", "lease", "namespace-controller", "--namespace", "journal-platform",
@@ -201,10 +214,12 @@ func leadingPod(t *testing.T) string {
 func controllerIsBound(t *testing.T) {
 	only := `the controller touches only namespaces with the label journal.example.com/claim-uid`
 	for _, namespace := range []string{"alice", world.outputs.Namespace, "journal-platform"} {
-		// As a dry run, so that a hole in the rule costs nothing.
-		if text, err := tryKubectl("", "delete", "namespace", namespace, "--dry-run=server", "--as", controllerUser); err == nil || !strings.Contains(text, only) {
-			t.Errorf("the controller deletes namespace %s: %s", namespace, text)
-		}
+		t.Run("the controller does not delete namespace "+namespace, func(t *testing.T) {
+			// A dry run, so that nothing is deleted if the rule fails.
+			if text, err := tryKubectl("", "delete", "namespace", namespace, "--dry-run=server", "--as", controllerUser); err == nil || !strings.Contains(text, only) {
+				t.Errorf("says %s", text)
+			}
+		})
 	}
 	if text, err := tryKubectl("", "label", "namespace", "alice", "journal.example.com/claim-uid=mine", "--dry-run=server", "--as", controllerUser); err == nil || !strings.Contains(text, only) {
 		t.Errorf("the controller labels a namespace that is not its own: %s", text)
@@ -213,15 +228,24 @@ func controllerIsBound(t *testing.T) {
 		`{apiVersion: v1, kind: ResourceQuota, metadata: {name: e2e-quota, namespace: alice}, spec: {hard: {pods: "1000"}}}`,
 		`{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: e2e-binding, namespace: alice},
 			roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: journal-tenant-owner}}`,
+		`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: e2e-allow, namespace: alice}, spec: {podSelector: {}, ingress: [{}]}}`,
 	} {
 		if text, err := tryKubectl(object, "create", "--dry-run=server", "--as", controllerUser, "--filename", "-"); err == nil ||
 			!strings.Contains(text, "the controller writes only in namespaces with the label") {
-			t.Errorf("the controller writes a tenant's fence: %s", text)
+			t.Errorf("the controller writes a tenant's policy objects: %s", text)
 		}
 	}
+	// A regression: a namespace made this way allows pods that are root on the node.
+	if text, err := tryKubectl(`{apiVersion: v1, kind: Namespace, metadata: {name: claim-team-a-root-abcde, labels: {journal.example.com/claim-uid: x, journal.example.com/claim: root,
+		journal.example.com/tenant: team-a, pod-security.kubernetes.io/enforce: privileged}}}`, "create", "--dry-run=server", "--as", controllerUser, "--filename", "-"); err == nil ||
+		!strings.Contains(text, "a claimed namespace enforces the Pod Security Standard restricted") {
+		t.Errorf("the controller makes a privileged namespace: %s", text)
+	}
 	for _, args := range [][]string{{"get", "secrets/none", "-n", "alice"}, {"get", "pods/none", "-n", "alice"}, {"create", "configmap", "e2e", "-n", "journal-platform"}} {
-		if text, err := tryKubectl("", append(args, "--as", controllerUser)...); err == nil || !strings.Contains(text, "cannot "+args[0]+" resource") {
-			t.Errorf("the controller may kubectl %s: %s", strings.Join(args, " "), text)
-		}
+		t.Run("the controller may not "+strings.Join(args, " "), func(t *testing.T) {
+			if text, err := tryKubectl("", append(args, "--as", controllerUser)...); err == nil || !strings.Contains(text, "cannot "+args[0]+" resource") {
+				t.Errorf("says %s", text)
+			}
+		})
 	}
 }

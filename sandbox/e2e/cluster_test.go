@@ -27,23 +27,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
-	k8s "example.com/journal/sandbox/objects"
 	"example.com/journal/stacks"
 )
 
-// TestCluster deploys to a second node as to anybody's cluster: all that is known of it is a context in a kubeconfig, and its
-// pods pull from a registry. It is one test, since each part goes on with what the one before has left.
+// TestCluster deploys to a second node as to any cluster: the command knows only a context in a kubeconfig, and the pods pull
+// from a registry. It is one test, since each part starts from what the previous one left.
 func TestCluster(t *testing.T) {
 	needsNode(t, "starts a second one beside it")
 	second, httpPort := secondNode(t)
 	registry := ownRegistry(t, second) + "/team-a"
 	kubeconfig := usersKubeconfig(t, second)
 	repo := clone(t)
-	// What is protected cannot be destroyed.
-	tenants := []any{map[string]any{"name": "team-a", "owner": "user:alice", "contact": "alice@example.com", "unprotected": true}}
-	setKeys(t, repo, map[string]any{"exposurePort": httpPort, "tenants": tenants})
+	tenants := []any{map[string]any{"name": "team-a", "owner": "user:alice", "contact": "alice@example.com"}}
+	setKeys(t, repo, map[string]any{"exposure.port": httpPort, "tenants": tenants, "cluster.dns": []string{node.DNS}, "cluster.unprotected": true}) // protected objects cannot be destroyed
 	there := func(args ...string) (stdout, stderr string, err error) {
 		cmd := exec.Command(world.program, append([]string{"--cluster", "second", "--repo", repo, "--stack", stack}, args...)...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
@@ -60,19 +59,15 @@ func TestCluster(t *testing.T) {
 		}
 		return out, log
 	}
-	client, err := k8s.Open(second.Kubeconfig())
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := func() (all []string) {
 		t.Helper()
-		found, err := client.All(t.Context())
+		found, err := deploy.Objects(t.Context(), second.Kubectl)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range found {
 			switch o.GetKind() {
-			case "Event", "Lease", "Pod", "PodMetrics", "EndpointSlice", "ReplicaSet", "CertificateSigningRequest": // come and go by themselves
+			case "Event", "Lease", "Pod", "PodMetrics", "EndpointSlice", "ReplicaSet", "CertificateSigningRequest": // these come and go by themselves
 			default:
 				all = append(all, fmt.Sprintf("%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName()))
 			}
@@ -86,18 +81,18 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What it lacks is said before anything is made.
-	if _, log, err := there("up"); err == nil || !strings.Contains(log, `apiImage "`) || !strings.Contains(log, "REGISTRY=") {
+	// The command says what is missing before it creates anything.
+	if _, log, err := there("up"); err == nil || !strings.Contains(log, `journal:api.image "`) || !strings.Contains(log, "REGISTRY=") {
 		t.Errorf("up without a registry: %v\n%s", err, log)
 	}
-	setKeys(t, repo, map[string]any{"exposureClass": "none", "redisStorageClass": "none"})
+	setKeys(t, repo, map[string]any{"exposure.class": "none", "redis.storage.class": "none"})
 	_, said, err := there("up", "--registry", registry)
-	for _, part := range []string{"nothing was changed", `exposureClass "none"`, `redisStorageClass "none"`} {
+	for _, part := range []string{"nothing was changed", `journal:exposure.class "none"`, `journal:redis.storage.class "none"`} {
 		if err == nil || !strings.Contains(said, part) {
 			t.Errorf("up where classes are missing does not say %s: %v\n%s", part, err, said)
 		}
 	}
-	setKeys(t, repo, map[string]any{"exposureClass": "traefik", "redisStorageClass": ""})
+	setKeys(t, repo, map[string]any{"exposure.class": "traefik", "redis.storage.class": nil})
 	if now := names(); !slices.Equal(now, empty) {
 		t.Errorf("there is now %v, and no more %v", without(now, empty), without(empty, now))
 	}
@@ -132,7 +127,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("the entry is in the sandbox as well (%v)", err)
 	}
 	pulled, _ := mustThere("kubectl", "--", "get", "pods", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.items[*].spec.containers[*].image}")
-	for _, image := range strings.Fields(pulled) {
+	for image := range strings.FieldsSeq(pulled) {
 		if !strings.HasPrefix(image, registry) {
 			t.Errorf("a pod runs %s", image)
 		}
@@ -157,14 +152,14 @@ func TestCluster(t *testing.T) {
 	}
 
 	mustThere("destroy", "--yes")
-	eventually(t, time.Minute, func() error { // a namespace goes after what is in it
+	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
 		if now := names(); !slices.Equal(now, empty) {
 			return fmt.Errorf("there is still %v, and no more %v", without(now, empty), without(empty, now))
 		}
 		return nil
 	})
 	manager := stacks.FieldManager("journal", stack)
-	all, err := client.All(t.Context())
+	all, err := deploy.Objects(t.Context(), second.Kubectl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +175,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// secondNode starts a node in a folder of its own, which ends with the test, and returns the port of its Ingress.
+// secondNode starts a node in its own folder, which ends with the test, and returns the port of its Ingress.
 func secondNode(t *testing.T) (*node.Node, int) {
 	t.Helper()
 	dir, err := cache.At(world.dir.Path("e2e", "second"))
@@ -193,7 +188,7 @@ func secondNode(t *testing.T) (*node.Node, int) {
 		}
 		_ = os.RemoveAll(dir.Root())
 	})
-	if err := node.Reset(t.Context(), dir); err != nil { // a run that was killed may have left one
+	if err := node.Reset(t.Context(), dir); err != nil { // a killed run may have left one
 		t.Fatal(err)
 	}
 	for _, shared := range []string{"bin", "debian"} {
@@ -202,8 +197,8 @@ func secondNode(t *testing.T) (*node.Node, int) {
 			t.Fatal(err)
 		}
 	}
-	config := node.Config{Dir: dir}
-	var held []net.Listener // together, so that no two are the same
+	config := node.Config{Dir: dir, Progress: io.Discard}
+	var held []net.Listener // all open at the same time, so that no two ports are the same
 	for _, port := range []*int{&config.HTTPPort, &config.HTTPSPort, &config.APIPort} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -225,7 +220,7 @@ func start(t *testing.T, config node.Config) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := images.Build(t.Context(), repository(t), world.dir, nil)
+	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +231,8 @@ func start(t *testing.T, config node.Config) *node.Node {
 	return n
 }
 
-// ownRegistry serves images at one address, on the machine, where they are pushed to, and in the node's network, where they
-// are pulled from: 127.0.0.1 is another one there.
+// ownRegistry serves images at one address in two networks: on the machine, for pushes, and in the node's network, for pulls.
+// The two networks have different loopbacks, so 127.0.0.1 alone would not do.
 func ownRegistry(t *testing.T, n *node.Node) string {
 	t.Helper()
 	outside, err := net.Listen("tcp", "127.0.0.1:0")
@@ -257,26 +252,35 @@ func ownRegistry(t *testing.T, n *node.Node) string {
 	return address
 }
 
-// listenIn listens in the network of a node: a socket stays in the network that its thread was in when it was made.
+// listenIn listens in the network namespace of a node. A socket stays in the namespace in which its thread opened it.
 func listenIn(n *node.Node, address string) (listener net.Listener, err error) {
+	err = inNetworkOf(n, func() (err error) {
+		listener, err = net.Listen("tcp", address)
+		return err
+	})
+	return listener, err
+}
+
+// inNetworkOf runs something in the network namespace of a node.
+func inNetworkOf(n *node.Node, do func() error) (err error) {
 	made := make(chan struct{})
 	go func() {
 		defer close(made)
-		runtime.LockOSThread() // and never unlocked: the thread ends with this function, and does not come back to others
+		runtime.LockOSThread() // never unlocked, so that the thread ends with this function and is not used again
 		var network *os.File
-		if network, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID())); err != nil {
+		if network, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", n.PID)); err != nil {
 			return
 		}
 		defer func() { _ = network.Close() }()
 		if err = unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err == nil {
-			listener, err = net.Listen("tcp", address)
+			err = do()
 		}
 	}()
 	<-made
-	return listener, err
+	return err
 }
 
-// usersKubeconfig has the node as one context of two, and not as the current one, and returns its path.
+// usersKubeconfig returns the path of a kubeconfig with two contexts. The node is the one that is not current.
 func usersKubeconfig(t *testing.T, n *node.Node) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(n.Kubeconfig())
@@ -294,11 +298,11 @@ func usersKubeconfig(t *testing.T, n *node.Node) string {
 	return path
 }
 
-// clone is a copy of the checkout as it is, whose stack file the test may change.
+// clone returns a copy of the checkout with its uncommitted changes, whose stack file the test may change.
 func clone(t *testing.T) string {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "journal")
-	inRepository(t, "git clone --quiet --shared --no-checkout . "+folder+" && git -C "+folder+" reset --quiet") // the index, and no file
+	inRepository(t, "git clone --quiet --shared --no-checkout . "+folder+" && git -C "+folder+" reset --quiet") // the index, but no files
 	copyRepository(t, folder)
 	return folder
 }
@@ -318,7 +322,7 @@ func setKeys(t *testing.T, repo string, values map[string]any) {
 		t.Fatal(err)
 	}
 	for key, value := range values {
-		file.Config["journal:"+key] = value
+		deploy.Override(file.Config, "journal:"+key, value)
 	}
 	if text, err = yaml.Marshal(file); err != nil {
 		t.Fatal(err)

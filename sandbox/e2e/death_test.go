@@ -22,10 +22,10 @@ type writers struct {
 	acked   []string
 	retries int
 	last    time.Time
-	gap     time.Duration // the longest time without an acknowledgement, since it was read
+	gap     time.Duration // the longest time without an acknowledgement since the last call of silence
 }
 
-// write repeats each entry until it is acknowledged, under one Idempotency-Key.
+// write repeats each entry, under one Idempotency-Key, until it is acknowledged.
 func (w *writers) write(ctx context.Context, writer int) {
 	for number := 0; ctx.Err() == nil; number++ {
 		key := rand.Text()
@@ -61,7 +61,7 @@ func (w *writers) silence() time.Duration {
 	return gap
 }
 
-// goOn says whether a write was acknowledged after a time.
+// goOn returns an error unless a write was acknowledged after a given time.
 func (w *writers) goOn(since time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,25 +85,27 @@ func everyPodDies(t *testing.T) {
 		erase(t, w.acked)
 	})
 
-	// A deletion gives a program one second, and another pod takes over. A crash gives it no time to do anything. It comes
-	// second, as Kubernetes waits before it restarts what has been restarted lately, and new pods have not.
+	// A deletion gives a program one second, and another pod takes over. A crash gives it none. Crashes come second: Kubernetes
+	// delays the restart of containers that restarted lately, and the pods from the deletions are new.
 	for _, way := range []struct {
 		name string
 		kill func(*testing.T, object)
 	}{{"deletion", remove}, {"crash", crash}} {
 		for _, app := range []string{"frontend", "api", "redis"} {
-			targets := pods(t, app)
-			slices.Reverse(targets) // the primary is the last to die
-			for _, target := range targets {
-				start := time.Now()
-				w.silence()
-				way.kill(t, target)
-				eventually(t, 2*time.Minute, func() error { return replaced(t, target, len(targets)) })
-				ready := time.Since(start)
-				eventually(t, time.Minute, func() error { return w.goOn(start.Add(ready)) })
-				t.Logf("%s of %s: all ready after %s, longest time without an acknowledged write %s", way.name, target.Metadata.Name,
-					ready.Round(100*time.Millisecond), w.silence().Round(10*time.Millisecond))
-			}
+			t.Run(way.name+" of "+app, func(t *testing.T) {
+				targets := pods(t, app)
+				slices.Reverse(targets) // the primary is the last to die
+				for _, target := range targets {
+					start := time.Now()
+					w.silence()
+					way.kill(t, target)
+					eventually(t, 2*time.Minute, func() error { return replaced(t, target, len(targets)) })
+					ready := time.Since(start)
+					eventually(t, time.Minute, func() error { return w.goOn(start.Add(ready)) })
+					t.Logf("%s of %s: all ready after %s, longest time without an acknowledged write %s", way.name, target.Metadata.Name,
+						ready.Round(100*time.Millisecond), w.silence().Round(10*time.Millisecond))
+				}
+			})
 		}
 	}
 	stop()
@@ -151,13 +153,8 @@ func missingFrom(ids []string, has func(string) bool) (missing []string) {
 func crash(t *testing.T, pod object) {
 	t.Helper()
 	killed := 0
-	for _, pid := range ourProcesses(t) {
-		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if !strings.Contains(string(groups), pod.Metadata.UID) || strings.TrimSpace(string(name)) == "pause" {
-			continue
-		}
-		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+	for pid, name := range processesOf(t, pod) {
+		if name != "pause" && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			killed++
 		}
 	}
@@ -166,12 +163,38 @@ func crash(t *testing.T, pod object) {
 	}
 }
 
+// processesOf returns the names of a pod's processes on the sandbox's own node, by PID.
+func processesOf(t *testing.T, pod object) map[int]string {
+	t.Helper()
+	names := map[int]string{}
+	for _, pid := range ourProcesses(t) {
+		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if strings.Contains(string(groups), pod.Metadata.UID) {
+			names[pid] = strings.TrimSpace(string(name))
+		}
+	}
+	return names
+}
+
+// processOf returns the process of a pod that has this name.
+func processOf(t *testing.T, pod object, name string) int {
+	t.Helper()
+	for pid, found := range processesOf(t, pod) {
+		if found == name {
+			return pid
+		}
+	}
+	t.Fatalf("pod %s has no process %s", pod.Metadata.Name, name)
+	return 0
+}
+
 func remove(t *testing.T, pod object) {
 	t.Helper()
 	kubectl(t, "delete", "pod", pod.Metadata.Name, "--namespace", pod.Metadata.Namespace, "--now", "--wait=false")
 }
 
-// replaced says whether a pod has restarted or has a successor, and all of its kind are ready.
+// replaced returns an error unless a pod has restarted or has a successor, and all pods of its kind are ready.
 func replaced(t *testing.T, old object, count int) error {
 	t.Helper()
 	ready := 0

@@ -30,88 +30,90 @@ import (
 
 func TestExposure(t *testing.T) {
 	needsNode(t, "has a controller of Ingresses and Gateways on ports that are known")
-	t.Run("all ways in give the same answers", waysIn)
-	t.Run("nobody notices that the way in is another one", switchOfExposure)
+	t.Run("every exposure gives the same answers", exposures)
+	t.Run("the exposure changes without a failed request", switchOfExposure)
 }
 
-// waysIn is one test, since each way in takes the place of the one before.
-func waysIn(t *testing.T) {
+// exposures is one test, since each Ingress or Gateway replaces the one before.
+func exposures(t *testing.T) {
 	n := needsNode(t, "has a port for HTTPS")
 	original := originalStack(t)
 	made := tlsSecret(t)
-	var want map[string]string // what the first way in answers
+	var want map[string]string // the answers through the first one
 	for _, c := range []struct {
 		what   string
 		values map[string]any
 	}{
 		{"an Ingress", nil},
-		{"a Gateway", map[string]any{"exposureKind": "gateway"}},
-		{"a Gateway with a certificate from a Secret", map[string]any{"exposureKind": "gateway", "exposureTlsSecret": made}},
-		{"a Gateway with a self-signed certificate", map[string]any{"exposureKind": "gateway", "exposureTlsSelfSigned": 1}},
-		{"an Ingress with a self-signed certificate", map[string]any{"exposureTlsSelfSigned": 1}},
-		{"an Ingress with a certificate from a Secret", map[string]any{"exposureTlsSecret": made}},
+		{"a Gateway", map[string]any{"exposure.kind": "gateway"}},
+		{"a Gateway with a certificate from a Secret", map[string]any{"exposure.kind": "gateway", "exposure.tls.secret": made}},
+		{"a Gateway with a self-signed certificate", map[string]any{"exposure.kind": "gateway", "exposure.tls.selfSigned": 1}},
+		{"an Ingress with a self-signed certificate", map[string]any{"exposure.tls.selfSigned": 1}},
+		{"an Ingress with a certificate from a Secret", map[string]any{"exposure.tls.secret": made}},
 	} {
-		values := maps.Clone(c.values)
-		secret, _ := values["exposureTlsSecret"].(string)
-		if secret != "" || values["exposureTlsSelfSigned"] != nil {
-			values["exposurePort"] = n.HTTPSPort()
-		}
-		start := time.Now()
-		result, err := upFrom(t.Context(), with(t, original, values))
-		if err != nil {
-			t.Fatalf("%s: %v", c.what, err)
-		}
-		t.Logf("%s: up in %s", c.what, time.Since(start).Round(100*time.Millisecond))
-		address, _ := result.Outputs["url"].(string)
-		page, err := url.Parse(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var trusted *x509.CertPool
-		if page.Scheme == "https" {
-			if secret == "" {
-				secret = strings.TrimSpace(kubectl(t, "get", "secrets", "--namespace", world.outputs.Namespace, "--selector", "app=exposure",
-					"--field-selector", "type=kubernetes.io/tls", "--output", "jsonpath={.items[*].metadata.name}"))
+		t.Run(c.what, func(t *testing.T) {
+			values := maps.Clone(c.values)
+			secret, _ := values["exposure.tls.secret"].(string)
+			if secret != "" || values["exposure.tls.selfSigned"] != nil {
+				values["exposure.port"] = n.HTTPSPort
 			}
-			trusted = certificateOf(t, secret)
-		}
-		// The controller takes a moment to see new routes and certificates.
-		eventually(t, 20*time.Second, func() error {
-			if status, _, err := visit(n, trusted, http.MethodGet, address, "", nil); err != nil || status != http.StatusOK {
-				return fmt.Errorf("%s: status %d (%w)", c.what, status, err)
+			start := time.Now()
+			result, err := upFrom(t.Context(), with(t, original, values))
+			if err != nil {
+				t.Fatal(err)
 			}
-			return nil
+			t.Logf("up in %s", time.Since(start).Round(100*time.Millisecond))
+			address, _ := result.Outputs["url"].(string)
+			page, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var trusted *x509.CertPool
+			if page.Scheme == "https" {
+				if secret == "" {
+					secret = strings.TrimSpace(kubectl(t, "get", "secrets", "--namespace", world.outputs.Namespace, "--selector", "app=exposure",
+						"--field-selector", "type=kubernetes.io/tls", "--output", "jsonpath={.items[*].metadata.name}"))
+				}
+				trusted = certificateOf(t, secret)
+			}
+			// The controller takes a moment to apply new routes and certificates.
+			eventually(t, 20*time.Second, func() error {
+				if status, _, err := visit(n, trusted, http.MethodGet, address, "", nil); err != nil || status != http.StatusOK {
+					return fmt.Errorf("status %d (%w)", status, err)
+				}
+				return nil
+			})
+			got := answers(t, n, trusted, address)
+			if want == nil {
+				want = got
+			}
+			for request, answer := range want {
+				if got[request] != answer {
+					t.Errorf("%s is answered\n%s\nand by the first one\n%s", request, got[request], answer)
+				}
+			}
+			if page.Scheme != "https" {
+				return
+			}
+			if _, header, _ := visit(n, trusted, http.MethodGet, address, "", nil); header.Get("Strict-Transport-Security") == "" {
+				t.Errorf("the page does not ask for HTTPS for good: %v", header)
+			}
+			plain := fmt.Sprintf("http://%s:%d/some/page?a=b", page.Hostname(), n.HTTPPort)
+			status, header, err := visit(n, nil, http.MethodGet, plain, "", nil)
+			if status != http.StatusMovedPermanently && status != http.StatusPermanentRedirect || header.Get("Location") != address+"some/page?a=b" {
+				t.Errorf("%s is answered with %d (%v) and leads to %q", plain, status, err, header.Get("Location"))
+			}
+			if status, _, err := visit(n, x509.NewCertPool(), http.MethodGet, address, "", nil); err == nil {
+				t.Errorf("who does not trust the certificate is answered with %d", status)
+			}
 		})
-		got := answers(t, n, trusted, address)
-		if want == nil {
-			want = got
-		}
-		for request, answer := range want {
-			if got[request] != answer {
-				t.Errorf("%s: %s is answered\n%s\nand by the first way in\n%s", c.what, request, got[request], answer)
-			}
-		}
-		if page.Scheme != "https" {
-			continue
-		}
-		if _, header, _ := visit(n, trusted, http.MethodGet, address, "", nil); header.Get("Strict-Transport-Security") == "" {
-			t.Errorf("%s: the page does not ask for HTTPS for good: %v", c.what, header)
-		}
-		plain := fmt.Sprintf("http://%s:%d/some/page?a=b", page.Hostname(), n.HTTPPort())
-		status, header, err := visit(n, nil, http.MethodGet, plain, "", nil)
-		if status != http.StatusMovedPermanently && status != http.StatusPermanentRedirect || header.Get("Location") != address+"some/page?a=b" {
-			t.Errorf("%s: %s is answered with %d (%v) and leads to %q", c.what, plain, status, err, header.Get("Location"))
-		}
-		if status, _, err := visit(n, x509.NewCertPool(), http.MethodGet, address, "", nil); err == nil {
-			t.Errorf("%s: who does not trust the certificate is answered with %d", c.what, status)
-		}
 	}
 }
 
 func switchOfExposure(t *testing.T) {
 	original := originalStack(t)
 	l := startLoad(t)
-	l.during(t, "from an Ingress to a Gateway", func() { change(t, original, map[string]any{"exposureKind": "gateway"}) })
+	l.during(t, "from an Ingress to a Gateway", func() { change(t, original, map[string]any{"exposure.kind": "gateway"}) })
 	if left := kubectl(t, "get", "ingresses", "--namespace", world.outputs.Namespace, "--output", "name"); left != "" {
 		t.Errorf("there is still %s", left)
 	}
@@ -121,10 +123,10 @@ func switchOfExposure(t *testing.T) {
 	}
 }
 
-// instance is the name that the API gives to each refusal.
+// instance is the URN that the API gives to each refusal.
 var instance = regexp.MustCompile(`urn:uuid:[0-9a-f-]+`)
 
-// answers are what requests of all kinds are answered with: status, headers and content, without what differs each time.
+// answers returns the answers to requests of all kinds: status, headers and content, without what differs each time.
 func answers(t *testing.T, n *node.Node, trusted *x509.CertPool, address string) map[string]string {
 	t.Helper()
 	answers := map[string]string{}
@@ -164,7 +166,7 @@ func answers(t *testing.T, n *node.Node, trusted *x509.CertPool, address string)
 	return answers
 }
 
-// visit sends one request to the node, whatever the machine's resolver knows, and follows no redirect.
+// visit sends one request to the node, without the machine's resolver, and follows no redirect.
 func visit(n *node.Node, trusted *x509.CertPool, method, address, body string, answer io.Writer) (int, http.Header, error) {
 	client := http.Client{
 		Timeout:       10 * time.Second,
@@ -233,7 +235,7 @@ func tlsSecret(t *testing.T) string {
 	return secret
 }
 
-// certificateOf is the certificate of a Secret as the only one that is trusted.
+// certificateOf returns a pool that trusts only the certificate of a Secret.
 func certificateOf(t *testing.T, secret string) *x509.CertPool {
 	t.Helper()
 	encoded := kubectl(t, "get", "secret", secret, "--namespace", world.outputs.Namespace, "--output", `jsonpath={.data.tls\.crt}`)

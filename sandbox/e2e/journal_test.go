@@ -11,13 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// TestJournal is one test, since its parts go from gentle to rough: the last one stops the cluster.
+// TestJournal is one test, since its parts get ever rougher: the last one stops the cluster.
 func TestJournal(t *testing.T) {
 	for _, part := range []struct {
 		sentence string
@@ -27,8 +28,8 @@ func TestJournal(t *testing.T) {
 		{"the page works in a browser", inABrowser},
 		{"every object carries the labels", labels},
 		{"pods run under the restricted Pod Security Standard", podSecurity},
-		{"the password is in no argument, no variable and on no disk", password},
-		{"strangers cannot connect to Redis", strangers},
+		{"the passwords are in no argument, no variable and on no disk", password},
+		{"pods that are no part of the journal cannot connect to Redis", otherPods},
 		{"bad configuration is refused with all faults at once, and nothing is made", badConfiguration},
 		{"up that was killed is finished by the next, which also brings back what somebody has deleted", killedUp},
 		{"a second up changes nothing", secondUp},
@@ -72,10 +73,10 @@ func labels(t *testing.T) {
 		"networkpolicies,ingresses,persistentvolumeclaims"
 	for _, o := range objects(t, kinds, "--namespace", world.outputs.Namespace) {
 		if o.Metadata.Name == "default" || o.Metadata.Name == "kube-root-ca.crt" {
-			continue // Kubernetes makes these in every namespace
+			continue // Kubernetes creates these in every namespace
 		}
 		if o.Metadata.Name == "default-deny" || o.Metadata.Name == "allow-dns" {
-			continue // the fence of the namespace, whatever application is in it
+			continue // the namespace has these NetworkPolicies whatever runs in it
 		}
 		wanted := []string{"app", "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component",
 			"app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"}
@@ -93,12 +94,14 @@ func labels(t *testing.T) {
 		"api":      {"deployment.apps/", "replicaset.apps/", "pod/", "service/api"},
 		"redis":    {"statefulset.apps/redis", "pod/redis-0", "service/redis", "service/redis-write", "service/redis-read"},
 	} {
-		found := kubectl(t, "get", "all", "--namespace", world.outputs.Namespace, "--selector", "app="+app, "--output", "name")
-		for _, name := range wanted {
-			if !strings.Contains(found, name) {
-				t.Errorf("kubectl get all -l app=%s does not list %s:\n%s", app, name, found)
+		t.Run(app, func(t *testing.T) {
+			found := kubectl(t, "get", "all", "--namespace", world.outputs.Namespace, "--selector", "app="+app, "--output", "name")
+			for _, name := range wanted {
+				if !strings.Contains(found, name) {
+					t.Errorf("kubectl get all -l app=%s does not list %s:\n%s", app, name, found)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -111,19 +114,22 @@ func podSecurity(t *testing.T) {
 		capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}`
 	for _, pod := range []struct{ name, spec, answer string }{
 		{"restricted", `containers: [{name: main, image: "journal.example.com/none:v1.0.0", ` + restricted + `}]`, "created"},
-		{"unconstrained", `containers: [{name: main, image: "journal.example.com/none:v1.0.0"}]`, `violates PodSecurity "restricted`},
+		{"without-context", `containers: [{name: main, image: "journal.example.com/none:v1.0.0"}]`, "created"}, // it is filled in
+		{"root", `containers: [{name: main, image: "journal.example.com/none:v1.0.0", securityContext: {runAsUser: 0}}]`, `violates PodSecurity "restricted`},
 		{"on-the-node", `hostNetwork: true, containers: [{name: main, image: "journal.example.com/none:v1.0.0", ` + restricted + `}]`,
 			`violates PodSecurity "restricted`},
 		// The cluster refuses this in every namespace.
 		{"privileged", `containers: [{name: main, image: "journal.example.com/none:v1.0.0", securityContext: {privileged: true}}]`,
 			"disallowed by cluster policy"},
 	} {
-		manifest := fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: e2e-%s, namespace: %s}, spec: {%s}}`,
-			pod.name, world.outputs.Namespace, pod.spec)
-		answer, _ := tryKubectl(manifest, "create", "--dry-run=server", "--filename", "-")
-		if !strings.Contains(answer, pod.answer) {
-			t.Errorf("a pod that is %s is answered: %s", pod.name, answer)
-		}
+		t.Run("a pod that is "+pod.name, func(t *testing.T) {
+			manifest := fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: e2e-%s, namespace: %s}, spec: {%s}}`,
+				pod.name, world.outputs.Namespace, pod.spec)
+			answer, _ := tryKubectl(manifest, "create", "--dry-run=server", "--filename", "-")
+			if !strings.Contains(answer, pod.answer) {
+				t.Errorf("is answered: %s", answer)
+			}
+		})
 	}
 }
 
@@ -131,21 +137,28 @@ func password(t *testing.T) {
 	if len(world.outputs.SecretNames) == 0 {
 		t.Fatal("the stack names no Secret")
 	}
-	encoded := kubectl(t, "get", "secret", world.outputs.SecretNames[0], "--namespace", world.outputs.Namespace,
-		"--output", "jsonpath={.data.password}")
-	secret, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(secret) < 16 {
-		t.Fatalf("the password has %d bytes (%v)", len(secret), err)
+	var secrets []string
+	for _, user := range []string{"api", "replica", "probe"} {
+		encoded := kubectl(t, "get", "secret", world.outputs.SecretNames[0], "--namespace", world.outputs.Namespace,
+			"--output", "jsonpath={.data."+user+"}")
+		secret, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil || len(secret) < 16 {
+			t.Fatalf("the password of %s has %d bytes (%v)", user, len(secret), err)
+		}
+		secrets = append(secrets, string(secret))
+	}
+	in := func(text string) bool {
+		return slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(text, secret) })
 	}
 	for _, pod := range pods(t, "") {
-		if spec := string(pod.Spec); strings.Contains(spec, string(secret)) || strings.Contains(spec, "secretKeyRef") || strings.Contains(spec, "secretRef") {
+		if spec := string(pod.Spec); in(spec) || strings.Contains(spec, "secretKeyRef") || strings.Contains(spec, "secretRef") {
 			t.Errorf("pod %s has the password in its specification, or takes a variable from a Secret", pod.Metadata.Name)
 		}
 	}
 	users := 0
 	for _, pid := range ourProcesses(t) {
 		for _, file := range []string{"cmdline", "environ"} {
-			if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file)); strings.Contains(string(text), string(secret)) {
+			if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file)); in(string(text)) {
 				t.Errorf("the password is in /proc/%d/%s", pid, file)
 			}
 		}
@@ -162,14 +175,14 @@ func password(t *testing.T) {
 	if users == 0 {
 		t.Error("no process has the password mounted: the test looks at the wrong place")
 	}
-	// Neither do the volumes hold it, nor what the node keeps for pods on its disk.
+	// The volumes must not hold it either, nor the files that the node keeps for pods.
 	for _, folder := range []string{"local-storage", "lib/kubelet/pods"} {
 		root := world.dir.Path("state", "node", "var", folder)
 		_ = filepath.WalkDir(root, func(path string, item os.DirEntry, err error) error {
 			if err != nil || !item.Type().IsRegular() {
 				return nil // files come and go
 			}
-			if text, _ := os.ReadFile(path); strings.Contains(string(text), string(secret)) {
+			if text, _ := os.ReadFile(path); in(string(text)) {
 				t.Errorf("the password is in %s", path)
 			}
 			return nil
@@ -177,7 +190,7 @@ func password(t *testing.T) {
 	}
 }
 
-// deadProcesses looks for zombies: what a probe leaves behind every few seconds fills the machine's process table in days.
+// deadProcesses looks for zombies. If every run of a probe leaves one, the machine's process table is full in days.
 func deadProcesses(t *testing.T) {
 	dead := map[string]int{}
 	for _, pid := range ourProcesses(t) {
@@ -194,14 +207,14 @@ func deadProcesses(t *testing.T) {
 	}
 }
 
-func strangers(t *testing.T) {
+func otherPods(t *testing.T) {
 	image := kubectl(t, "get", "pod", "redis-0", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.spec.containers[0].image}")
-	kubectlApply(t, `{apiVersion: v1, kind: Namespace, metadata: {name: e2e-strangers}}`)
-	for _, namespace := range []string{"e2e-strangers", world.outputs.Namespace} {
+	kubectlApply(t, `{apiVersion: v1, kind: Namespace, metadata: {name: e2e-other}}`)
+	for _, namespace := range []string{"e2e-other", world.outputs.Namespace} {
 		kubectlApply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
-metadata: {name: e2e-stranger, namespace: %s}
+metadata: {name: e2e-client, namespace: %s}
 spec:
   automountServiceAccountToken: false
   terminationGracePeriodSeconds: 0
@@ -217,12 +230,12 @@ spec:
 			"-h", fmt.Sprintf("%s.%s.svc", host, world.outputs.Namespace), "-p", fmt.Sprint(port), "ping")
 		return strings.TrimSpace(answer)
 	}
-	for _, namespace := range []string{"e2e-strangers", world.outputs.Namespace} {
-		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-stranger", "--namespace", namespace, "--timeout=60s")
-		// The page's server does not speak Redis's protocol, but it answers: the stranger's network works.
+	for _, namespace := range []string{"e2e-other", world.outputs.Namespace} {
+		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-client", "--namespace", namespace, "--timeout=60s")
+		// The page's server does not speak Redis's protocol, but any answer shows that the other pod's network works.
 		eventually(t, 10*time.Second, func() error {
-			answer := ping(namespace, "e2e-stranger", "frontend", 80)
-			// In the journal's own namespace the fence lets a pod that is no part of the journal do nothing but ask for names.
+			answer := ping(namespace, "e2e-client", "frontend", 80)
+			// In the journal's own namespace, the NetworkPolicies allow such a pod only DNS.
 			if namespace == world.outputs.Namespace && strings.Contains(answer, "Could not connect") && strings.Contains(answer, "refused") {
 				return nil
 			}
@@ -232,7 +245,7 @@ spec:
 			return nil
 		})
 		for _, host := range []string{"redis-0.redis", "redis-write", "redis-read"} {
-			answer := ping(namespace, "e2e-stranger", host, 6379)
+			answer := ping(namespace, "e2e-client", host, 6379)
 			if silence := strings.Contains(answer, "exit code 124"); !silence && !strings.Contains(answer, "Could not connect") {
 				t.Errorf("a pod of %s asks %s and gets %q", namespace, host, answer)
 			}
@@ -248,22 +261,21 @@ spec:
 func badConfiguration(t *testing.T) {
 	refusedUp(t, `
   journal:colour: blue
-  journal:apiReplicas: two
-  journal:frontendReplicas: 0
-  journal:redisReplicas: 4
-  journal:redisQuorum: true
-  journal:redisStorageSize: 10 GB
-  journal:redisMemory: 64Mi
-  journal:redisMaxMemory: 1Gi
-  journal:exposureHost: http://journal
-  journal:apiImage: registry.example.com/journal/journal-api:latest
-  journal:frontendImage: registry.example.com/journal/journal-web
-  journal:redisImage: docker.io/library/redis:7
-`, "colour", "apiReplicas", "frontendReplicas", "redisReplicas", "redisStorageSize", "redisMemory", "exposureHost", "apiImage",
-		"frontendImage", "redisImage")
+  journal:redis:
+    image: docker.io/library/redis:7
+    replicas: 4
+    quorum: true
+    storage: {size: 10 GB}
+    resources: {memory: 64Mi}
+    maxMemory: 1Gi
+  journal:api: {image: "registry.example.com/journal/journal-api:latest", replicas: two}
+  journal:frontend: {image: registry.example.com/journal/journal-web, replicas: 0}
+  journal:exposure: {host: http://journal}
+`, "colour", "api.replicas", "frontend.replicas", "redis.replicas", "redis.storage.size", "redis.resources.memoryLimit", "exposure.host",
+		"api.image", "frontend.image", "redis.image")
 }
 
-// refusedUp wants up to refuse a configuration, naming every one of these keys, before anything is changed.
+// refusedUp checks that up refuses a configuration, with all of these keys in the error, before it changes anything.
 func refusedUp(t *testing.T, configuration string, keys ...string) {
 	t.Helper()
 	repo := t.TempDir()
@@ -279,7 +291,7 @@ func refusedUp(t *testing.T, configuration string, keys ...string) {
 	everything := func() string {
 		return kubectl(t, "get", "namespaces,pods,rolebindings,resourcequotas", "--all-namespaces", "--output", "name")
 	}
-	stacks := func() (files []string) { // of whatever stack was previewed on this machine
+	stacks := func() (files []string) { // of all stacks that were previewed on this machine
 		files, _ = filepath.Glob(filepath.Join(world.cluster.State(), "*", "e2e-bad*"))
 		return files
 	}
@@ -311,7 +323,7 @@ func killedUp(t *testing.T) {
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The engine waits for the pods of what it has just created: it cannot have written down that it is there.
+	// The engine still waits for the pods of what it has just created, so the state cannot have it yet.
 	eventually(t, time.Minute, func() error {
 		if found := len(frontends()); found != 1 {
 			return fmt.Errorf("there are %d Deployments", found)
@@ -355,10 +367,14 @@ func outOfSync(t *testing.T) {
 	if len(replicas) < 2 {
 		t.Fatalf("there are %d Redis pods", len(replicas))
 	}
-	tell := func(command string) {
+	// No user of Redis may tell it to leave the primary. So the test blocks the route to the primary's address.
+	primary := kubectl(t, "get", "service", "redis-write", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.spec.clusterIP}")
+	needsNode(t, "changes the routes of a pod")
+	route := func(what string) {
 		t.Helper()
-		if answer := redis(t, last.Metadata.Name, command); !strings.Contains(answer, "OK") {
-			t.Fatalf("%s: %s", command, answer)
+		command := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(processOf(t, last, "redis-server"))+"/ns/net", "ip", "route", what, "blackhole", primary)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("ip route %s: %v: %s", what, err, out)
 		}
 	}
 	serves := func() bool {
@@ -375,7 +391,7 @@ func outOfSync(t *testing.T) {
 		t.Fatal("the replica is no endpoint to begin with")
 	}
 	t.Cleanup(func() {
-		tell("REPLICAOF redis-write." + world.outputs.Namespace + ".svc 6379")
+		route("delete")
 		start := time.Now()
 		eventually(t, time.Minute, func() error {
 			if !serves() {
@@ -385,7 +401,7 @@ func outOfSync(t *testing.T) {
 		})
 		t.Logf("back %s after it was in sync again", time.Since(start).Round(time.Second))
 	})
-	tell("REPLICAOF 127.0.0.1 1") // nothing listens there
+	route("add")
 	start := time.Now()
 	eventually(t, 90*time.Second, func() error {
 		if serves() {
@@ -394,14 +410,14 @@ func outOfSync(t *testing.T) {
 		return nil
 	})
 	t.Logf("out of the read Service after %s", time.Since(start).Round(time.Second))
-	// The journal goes on without it.
+	// The journal works without the replica.
 	all := write(t, unique("Written while a replica was away."))
 	mustAsk(t, http.StatusOK, http.MethodGet, "api/entries/"+all.ID, nil, nil)
 }
 
-// redis sends a command to one Redis as its own scripts do, with the password from its file.
+// redis sends a command to one Redis as its own scripts do, as the user api with the password from its file.
 func redis(t *testing.T, pod, command string) string {
 	t.Helper()
 	return kubectl(t, "exec", pod, "--namespace", world.outputs.Namespace, "--", "sh", "-c",
-		`. /etc/redis/lib.sh; ask "$1"`, "sh", command)
+		`. /etc/redis/lib.sh; ask api "$1"`, "sh", command)
 }

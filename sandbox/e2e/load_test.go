@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// load is a constant number of visitors, readers and writers who take every answer as it comes: nothing is repeated.
+// load is a constant number of page visitors, readers and writers. None of them retries a request.
 type load struct {
 	mu                  sync.Mutex
 	page, reads, writes requests
 	acked               []string // ids, over all changes
 }
 
-// requests are those of one kind during a change.
+// requests are the requests of one kind during a change.
 type requests struct {
 	failures []string
 	times    []time.Duration
@@ -29,7 +29,7 @@ type requests struct {
 	gap      time.Duration // the longest time without a good answer
 }
 
-// startLoad runs until the test ends, and then wants every acknowledged entry back.
+// startLoad puts load on the journal until the test ends, and then checks that every acknowledged entry is there.
 func startLoad(t *testing.T) *load {
 	l := &load{}
 	ctx, stop := context.WithCancel(context.Background())
@@ -67,7 +67,7 @@ func startLoad(t *testing.T) *load {
 	return l
 }
 
-// count takes down one answer.
+// count records one answer.
 func (l *load) count(kind *requests, start time.Time, status int, answer []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func (l *load) count(kind *requests, start time.Time, status int, answer []byte,
 	}
 }
 
-// during runs a change under the load, reports what it was like, and wants that nobody has noticed.
+// during makes a change under load, reports how the requests went, and fails the test if any of them failed.
 func (l *load) during(t *testing.T, what string, change func()) {
 	t.Helper()
 	l.mu.Lock()
@@ -98,7 +98,7 @@ func (l *load) during(t *testing.T, what string, change func()) {
 	start := time.Now()
 	change()
 	took := time.Since(start)
-	time.Sleep(2 * time.Second) // what was under way comes back
+	time.Sleep(2 * time.Second) // time for the answers to open requests
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t.Logf("%s: %s; page: %s; reads: %s; writes: %s", what, took.Round(100*time.Millisecond), l.page.summary(), l.reads.summary(), l.writes.summary())
@@ -112,7 +112,7 @@ func (l *load) during(t *testing.T, what string, change func()) {
 	}
 }
 
-// summary says what the requests were like, up to now.
+// summary says how the requests went so far.
 func (r *requests) summary() string {
 	if len(r.times) == 0 {
 		return "none"

@@ -21,10 +21,10 @@ import (
 	"example.com/journal/sandbox/debian"
 )
 
-// machine is what the sandbox must leave as it found it, by what it is about.
+// machine is what the sandbox must leave unchanged on the machine, by subject.
 type machine map[string][]string
 
-// look takes a picture of the machine as it is seen from outside of the sandbox.
+// look records the state of the machine as seen from outside the sandbox.
 func look() (machine, error) {
 	m := machine{}
 	interfaces, err := net.Interfaces()
@@ -44,8 +44,8 @@ func look() (machine, error) {
 	}
 	m["mounts"] = strings.Split(string(mounts), "\n")
 
-	// The programs need not be there on the machine itself.
-	root, err := debian.Extract(context.Background(), world.dir.Debian(), "e2e", "nftables", "ipset", "iptables")
+	// The machine itself may not have the programs.
+	root, err := debian.Extract(context.Background(), world.dir.Debian(), os.Stderr, "e2e", "nftables", "ipset", "iptables")
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func look() (machine, error) {
 		var complaint bytes.Buffer
 		cmd.Stderr = &complaint
 		rules, err := cmd.Output()
-		if err != nil { // a kernel without the tables has no rules in them
+		if err != nil { // a kernel without the tables has no rules
 			rules = append(rules, complaint.Bytes()...)
 		}
 		m[filepath.Base(command[0])] = strings.Split(string(rules), "\n")
@@ -90,7 +90,7 @@ func look() (machine, error) {
 	return m, nil
 }
 
-// cgroups lists the folders of the cgroups that the sandbox has made for its processes.
+// cgroups lists the folders of the sandbox's cgroups.
 func cgroups(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -117,14 +117,14 @@ func cgroups(t *testing.T) []string {
 	return folders
 }
 
-// ourProcesses lists the node's process and all below it.
+// ourProcesses lists the node's process and all of its descendants.
 func ourProcesses(t *testing.T) []int {
 	t.Helper()
 	n := needsNode(t, "looks at its processes")
-	return processesBelow(t, n.PID())
+	return processesBelow(t, n.PID)
 }
 
-// processesBelow lists a process and all below it.
+// processesBelow lists a process and all of its descendants.
 func processesBelow(t *testing.T, top int) []int {
 	t.Helper()
 	children := map[int][]int{}
@@ -163,7 +163,7 @@ func processState(pid int) (state string, parent int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	// The name, in brackets, may hold anything: the fields after it are the state and the parent.
+	// The name, in parentheses, may contain anything. The fields after it are the state and the parent.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	parent, err = strconv.Atoi(fields[1])
 	return fields[0], parent, err
@@ -172,14 +172,14 @@ func processState(pid int) (state string, parent int, err error) {
 func downAndUp(t *testing.T) {
 	n := needsNode(t, "stops it")
 	kept := write(t, unique("This one outlives the cluster."))
-	ports := []int{n.HTTPPort(), n.APIPort()}
+	ports := []int{n.HTTPPort, n.APIPort}
 	processes, groups := ourProcesses(t), cgroups(t)
 
 	start := time.Now()
 	mustSandbox(t, "down")
 	t.Logf("down, with %d processes: %s", len(processes), time.Since(start).Round(100*time.Millisecond))
 	for _, pid := range processes {
-		// Z has ended, and was not yet waited for by the machine's init.
+		// Z is a zombie: it has ended, but the machine's init has not waited for it yet.
 		if state, _, err := processState(pid); err == nil && state != "Z" {
 			t.Errorf("process %d is still there, in state %s", pid, state)
 		}
@@ -215,7 +215,7 @@ func downAndUp(t *testing.T) {
 	_, log := mustSandbox(t, "up", "--stack", stack)
 	took := time.Since(start)
 	t.Logf("warm up from a stopped cluster: %s", took.Round(100*time.Millisecond))
-	if took > 2*time.Minute { // 60 s are promised; a machine that tests may be busy
+	if took > 2*time.Minute { // the promise is 60 s, but the machine may be busy with the tests
 		t.Errorf("up took %s", took)
 	}
 	if !strings.Contains(log, "nothing changed") {

@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e tests the sandbox and the journal on it from outside: through the command line, through the Ingress and in a
-// browser. The tests are in groups, by the beginning of their names, and a group can be run alone and again.
+// browser. The first part of a test's name is its group. A group can run alone and again.
 package e2e
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,13 +27,14 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/cluster"
+	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/node"
 )
 
 // stack is the stack that all groups use.
 const stack = "dev"
 
-// The variables that select the cluster, as --cluster and --registry do. Without them it is the sandbox's own node.
+// The environment variables that select the cluster, like --cluster and --registry. The default is the sandbox's own node.
 const (
 	contextVariable  = "JOURNAL_E2E_CLUSTER"
 	registryVariable = "JOURNAL_E2E_REGISTRY"
@@ -51,12 +53,12 @@ var world struct {
 		Namespace   string   `json:"namespace"`
 		SecretNames []string `json:"secretNames"`
 	}
-	at     string // the host and the port at which it answers
+	at     string // the host and port at which the stack answers
 	client *http.Client
 }
 
 func TestMain(m *testing.M) {
-	if node.Reexec() { // the second node of the group cluster
+	if node.Reexec() { // for the second node of the group cluster
 		return
 	}
 	code, err := run(m)
@@ -67,12 +69,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// upOnly is the variable that names a folder whose stack this program brings up, and does nothing else: a process that a
-// test can kill.
+// upOnly is an environment variable with a folder. If it is set, this program only brings up the folder's stack: a test can kill
+// that process.
 const upOnly = "JOURNAL_E2E_UP"
 
-// run stops a sandbox that runs, looks at the machine without it, and starts it for the tests. It is left running: the
-// tests delete what they have made. The cluster of a kubeconfig has to run, and gets the stack.
+// run stops a running sandbox, looks at the machine without it, and starts it for the tests. It leaves it running, since the
+// tests delete what they create. The cluster of a kubeconfig must be running, and gets the stack.
 func run(m *testing.M) (code int, err error) {
 	flag.Parse()
 	if flag.Lookup("test.list").Value.String() != "" {
@@ -101,7 +103,7 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.MkdirAll(world.out, 0o755); err != nil {
 		return 0, err
 	}
-	// In the cache, so that it is linked again only when it has changed.
+	// The program is in the cache, so that it is linked again only when it has changed.
 	world.program = world.dir.Path("e2e", "sandbox")
 	build := exec.Command("go", "build", "-o", world.program, "../cmd/sandbox")
 	build.Stderr = os.Stderr
@@ -127,8 +129,8 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// mustSelect refuses a pattern of tests that no group has: a typing error would run nothing and pass. Without a pattern, all groups
-// run; it must not ask then, since the process that it starts to ask would do the same.
+// mustSelect refuses a pattern that matches no group: a typing error would run nothing and pass. Without a pattern, all groups
+// run. In that case it must not list the groups, since the process that it starts for this would do the same.
 func mustSelect(pattern string) error {
 	if pattern == "" {
 		return nil
@@ -146,7 +148,7 @@ func mustSelect(pattern string) error {
 		strings.Join(strings.Fields(strings.ToLower(strings.ReplaceAll("\n"+all, "\nTest", "\n"))), ", ")))
 }
 
-// needsNode returns the sandbox's own node, and leaves a test out where the cluster is another one.
+// needsNode returns the sandbox's own node, and skips the test on another cluster.
 func needsNode(t *testing.T, reason string) *node.Node {
 	t.Helper()
 	if len(world.flags) > 0 {
@@ -159,20 +161,28 @@ func needsNode(t *testing.T, reason string) *node.Node {
 	return n
 }
 
-// connect reads where the stack is, and makes a client that finds it whatever the machine's resolver knows.
-func connect() error {
-	text, log, err := sandbox("outputs", "--stack", stack)
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, log)
+// connect reads where the stack is, and makes a client that reaches it without the machine's resolver.
+func connect() error { return connectTo(stack) }
+
+// connectTo is connect for a stack by its name.
+func connectTo(name string) error {
+	if err := world.cluster.Connect(context.Background()); err != nil {
+		return err
 	}
-	if err := json.Unmarshal([]byte(text), &world.outputs); err != nil {
+	up, err := deploy.Open(deploy.Config{Repo: "../..", Stack: name, Dir: world.dir, State: world.cluster.State(), Kubeconfig: world.cluster.Kubeconfig(), Progress: io.Discard})
+	if err != nil {
+		return err
+	}
+	outputs, err := up.Outputs(context.Background())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(outputs)
+	if err := errors.Join(err, json.Unmarshal(text, &world.outputs)); err != nil {
 		return err
 	}
 	page, err := url.Parse(world.outputs.URL)
 	if err != nil {
-		return err
-	}
-	if err := world.cluster.Connect(context.Background()); err != nil {
 		return err
 	}
 	if world.at, err = world.cluster.Address(context.Background(), page, world.outputs.Namespace); err != nil {
@@ -185,7 +195,7 @@ func connect() error {
 	return nil
 }
 
-// dialer connects to an address, whatever is asked for.
+// dialer always connects to one address, whatever the request names.
 func dialer(address string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
@@ -203,7 +213,7 @@ func sandbox(args ...string) (stdout, stderr string, err error) {
 	return out.String(), log.String(), err
 }
 
-// mustSandbox runs the sandbox's command, which has to succeed.
+// mustSandbox runs the sandbox's command and fails the test unless the command succeeds.
 func mustSandbox(t *testing.T, args ...string) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr, err := sandbox(args...)
@@ -213,13 +223,13 @@ func mustSandbox(t *testing.T, args ...string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// tryKubectl runs kubectl with input, and returns everything that it prints.
+// tryKubectl runs kubectl with input, a manifest in YAML, and returns everything that it prints. Older versions of kubectl,
+// which the machine may have, read a manifest that begins with a brace as JSON.
 func tryKubectl(input string, args ...string) (string, error) {
-	cmd, err := world.cluster.Kubectl(context.Background(), args...)
-	if err != nil {
-		return "", err
+	cmd := world.cluster.Kubectl(context.Background(), args...)
+	if input != "" {
+		cmd.Stdin = strings.NewReader("---\n" + input)
 	}
-	cmd.Stdin = strings.NewReader(input)
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(text), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(text))
@@ -227,7 +237,7 @@ func tryKubectl(input string, args ...string) (string, error) {
 	return string(text), nil
 }
 
-// kubectl runs kubectl, which has to succeed.
+// kubectl runs kubectl and fails the test unless it succeeds.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	text, err := tryKubectl("", args...)
@@ -270,7 +280,7 @@ type object struct {
 	}
 }
 
-// objects lists objects, as kubectl get selects them.
+// objects lists objects, selected as by kubectl get.
 func objects(t *testing.T, args ...string) []object {
 	t.Helper()
 	var list struct{ Items []object }
@@ -281,7 +291,7 @@ func objects(t *testing.T, args ...string) []object {
 	return list.Items
 }
 
-// pods lists the pods of the stack: of one part, or of all with "".
+// pods lists the pods of one part of the stack, or of all parts for "".
 func pods(t *testing.T, app string) []object {
 	t.Helper()
 	selector := "app.kubernetes.io/part-of=journal"
@@ -300,7 +310,7 @@ func (o object) ready() bool {
 	return false
 }
 
-// eventually repeats a check until it holds, and fails the test with its last reason when it does not in time.
+// eventually repeats a check until it holds. If it does not in time, the test fails with the check's last error.
 func eventually(t *testing.T, timeout time.Duration, check func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(timeout); ; time.Sleep(250 * time.Millisecond) {
@@ -314,7 +324,7 @@ func eventually(t *testing.T, timeout time.Duration, check func() error) {
 	}
 }
 
-// repository is the folder of Pulumi.yaml.
+// repository returns the folder of Pulumi.yaml.
 func repository(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../..")
@@ -324,7 +334,7 @@ func repository(t *testing.T) string {
 	return path
 }
 
-// inRepository runs a command of the shell there.
+// inRepository runs a shell command in the repository's folder.
 func inRepository(t *testing.T, command string) {
 	t.Helper()
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", command)
@@ -334,20 +344,20 @@ func inRepository(t *testing.T, command string) {
 	}
 }
 
-// copyRepository copies the files of the repository as they are, committed or not, into a folder.
+// copyRepository copies the repository's files into a folder, with uncommitted changes.
 func copyRepository(t *testing.T, folder string) {
 	t.Helper()
 	inRepository(t, "git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from - | tar --extract --directory "+folder)
 }
 
-// changedStack returns a folder with the stack as it was last brought up, images and all, and with a change to its
-// configuration, whose keys are as in the stack's file.
+// changedStack returns a folder with the stack as it was last brought up, with the same images, and with a change to its
+// configuration. The keys of the configuration are those of the stack's file.
 func changedStack(t *testing.T, change func(config map[string]any)) string {
 	t.Helper()
 	return changedStackOf(t, filepath.Join(world.cluster.State(), "work", stack), change)
 }
 
-// originalStack returns a folder with the stack as it was last brought up, and brings it up again when the test ends.
+// originalStack returns a folder with the stack as it was last brought up. When the test ends, it brings that stack up again.
 func originalStack(t *testing.T) string {
 	t.Helper()
 	original := changedStack(t, func(map[string]any) {})
@@ -360,8 +370,14 @@ func originalStack(t *testing.T) string {
 	return original
 }
 
-// changedStackOf is the same for the stack in a folder.
+// changedStackOf is changedStack for the stack in a folder.
 func changedStackOf(t *testing.T, work string, change func(config map[string]any)) string {
+	t.Helper()
+	return changedStackCalled(t, stack, work, change)
+}
+
+// changedStackCalled is changedStackOf for a stack by its name.
+func changedStackCalled(t *testing.T, stack, work string, change func(config map[string]any)) string {
 	t.Helper()
 	repo := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi." + stack + ".yaml"} {

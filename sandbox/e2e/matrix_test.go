@@ -19,10 +19,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// The roles that somebody has in a namespace of the stack.
+// The roles that a user can have in a namespace of the stack.
 const (
 	owner     = "owner"
 	developer = "developer"
+	// claimOwner is an owner in a claimed namespace, who has its Secrets as well.
+	claimOwner = "owner of a claim"
 )
 
 const (
@@ -31,7 +33,7 @@ const (
 	all     = reading + " " + writing
 )
 
-// rights is what the stack declares: the verbs that a role has in a namespace. What is not listed nobody has.
+// rights are what the stack declares: the verbs of each role in a namespace. Nobody has rights that are not listed.
 var rights = []struct{ group, resource, developer, owner string }{
 	{"", "pods", all, all},
 	{"", "pods/exec", "get create", "get create"},
@@ -45,16 +47,18 @@ var rights = []struct{ group, resource, developer, owner string }{
 	{"", "serviceaccounts", all, all},
 	{"", "serviceaccounts/token", "", ""},
 	{"", "secrets", "", ""},
-	{"networking.k8s.io", "networkpolicies", reading, reading},
+	{"networking.k8s.io", "networkpolicies", reading, all},
 	{"", "resourcequotas", reading, reading},
 	{"", "limitranges", reading, reading},
 	{"rbac.authorization.k8s.io", "roles", "", reading},
 	{"rbac.authorization.k8s.io", "rolebindings", "", reading},
 	{"journal.example.com", "namespaceclaims", all, all},
 	{"journal.example.com", "namespaceclaims/status", "", ""},
+	{"journal.example.com", "budgets", reading, reading},
+	{"journal.example.com", "budgets/status", "", ""},
 }
 
-// clusterRights are the verbs of everybody whom the stack declares, on what is in no namespace.
+// clusterRights are the verbs of every user whom the stack declares, on resources without a namespace.
 var clusterRights = []struct{ group, resource, verbs string }{
 	{"", "nodes", reading},
 	{"", "nodes/proxy", ""},
@@ -67,17 +71,17 @@ var clusterRights = []struct{ group, resource, verbs string }{
 	{"apiextensions.k8s.io", "customresourcedefinitions", ""},
 }
 
-// persona is somebody who asks, with what the stack declares of them.
+// persona is a user who sends requests, with what the stack declares of them.
 type persona struct {
 	name       string
-	kubeconfig string            // their own, or the administrator's for whom the next field names
-	as         []string          // a user and groups to ask as
+	kubeconfig string            // their own, or the administrator's if the request impersonates
+	as         []string          // the user and the groups to impersonate
 	roles      map[string]string // by namespace
 	declared   bool              // whether the stack names them
-	admin      bool              // whether they may do everything
+	admin      bool              // whether they have all rights
 }
 
-// may says whether the stack lets somebody do what is asked.
+// may says whether the stack allows a request of the persona.
 func (p persona) may(ask authorization.ResourceAttributes, granted func(role string) string) bool {
 	if p.admin {
 		return true
@@ -100,7 +104,7 @@ func matrix(t *testing.T) {
 	}, []string{"team-a", "alice", "bob", world.outputs.Namespace, "default", "kube-system", "journal-platform"})
 }
 
-// compare asks the API server about everything that the personas could do in the namespaces and in none, and compares its
+// compare asks the API server about every request that the personas could send, in the namespaces and outside, and compares its
 // answers with the tables.
 func compare(t *testing.T, personas []persona, namespaces []string) {
 	t.Helper()
@@ -114,7 +118,7 @@ func compare(t *testing.T, personas []persona, namespaces []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config.QPS = -1 // the questions are counted, and no more than 32 are asked at once
+		config.QPS = -1 // no rate limit: the number of questions is bounded, and at most 32 run at once
 		if len(p.as) > 0 {
 			config.Impersonate = rest.ImpersonationConfig{UserName: p.as[0], Groups: append(p.as[1:], "system:authenticated")}
 		}
@@ -149,7 +153,10 @@ func compare(t *testing.T, personas []persona, namespaces []string) {
 		for _, row := range rights {
 			for _, namespace := range namespaces {
 				ask(authorization.ResourceAttributes{Namespace: namespace, Group: row.group, Resource: row.resource}, func(role string) string {
-					return map[string]string{owner: row.owner, developer: row.developer}[role]
+					if role == claimOwner && row.resource == "secrets" {
+						return all
+					}
+					return map[string]string{owner: row.owner, claimOwner: row.owner, developer: row.developer}[role]
 				})
 			}
 		}

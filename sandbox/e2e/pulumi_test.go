@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,13 +19,16 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"example.com/journal/internal/markdown"
+	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
 )
 
-// TestPulumi types what docs/pulumi.md tells people to type, with Pulumi's own command. It is one test, since each command goes
-// on with what the one before has left.
+// TestPulumi types the commands of docs/pulumi.md, with Pulumi's own command. It is one test, since each command starts from what
+// the previous one left.
 func TestPulumi(t *testing.T) {
 	n := needsNode(t, "imports images under the names that a person makes up")
 	text, err := os.ReadFile(filepath.Join(repository(t), "docs", "pulumi.md"))
@@ -37,13 +41,16 @@ func TestPulumi(t *testing.T) {
 	importAs(t, n, regexp.MustCompile(`registry\.example\.com/\S+:\S+`).FindAllString(strings.Join(page["A stack"], "\n"), -1))
 
 	s.types(t, page, "A place for the state")
-	t.Cleanup(func() { // of a test that ended before the last section
+	t.Cleanup(func() { // for a test that ended before the last section
 		if out, err := s.run("if pulumi stack --show-name; then pulumi state unprotect --all --yes; pulumi destroy --yes --skip-preview; fi"); err != nil {
 			t.Logf("%v\n%s", err, out)
 		}
 	})
 	s.types(t, page, "A stack")
-	importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get journal:redisImage 2>/dev/null"))})
+	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
+	for _, path := range []string{"redis.image", "metrics.image"} {
+		importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+path+"' 2>/dev/null"))})
+	}
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
 	if said, err := s.run(doctor + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
 		t.Errorf("something is missing: %v\n%s", err, said)
@@ -52,13 +59,33 @@ func TestPulumi(t *testing.T) {
 		t.Errorf("the doctor does not know the node (%v):\n%s", err, said)
 	}
 
-	s.mustRun(t, "pulumi config set journal:pageTitel Diary")
+	s.mustRun(t, "pulumi config set --path journal:frontend.titel Diary && pulumi config set journal:pageSize 50")
 	for _, command := range []string{"pulumi preview", "pulumi up --yes --skip-preview"} {
-		if said, err := s.run(command); err == nil || !strings.Contains(said, `journal:pageTitel "Diary": unknown key`) {
-			t.Errorf("%s with an unknown key: %v\n%s", command, err, said)
+		said, err := s.run(command)
+		for _, part := range []string{
+			"the configuration of stack \"dev\" is refused, nothing was changed:",
+			`journal:frontend.titel "Diary": unknown field; did you mean title?`, `journal:pageSize "50": unknown key`,
+		} {
+			if err == nil || !strings.Contains(said, part) {
+				t.Errorf("%s with unknown names does not say %s: %v\n%s", command, part, err, said)
+			}
 		}
 	}
-	s.mustRun(t, "pulumi config rm journal:pageTitel")
+	s.mustRun(t, "pulumi config rm --path journal:frontend.titel && pulumi config rm journal:pageSize")
+	// The commands of docs/configuration.md set one field of an object, with its type, and keep the comments.
+	configuration, err := os.ReadFile(filepath.Join(repository(t), "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.types(t, shellBlocks(string(configuration)), "Configuration")
+	s.mustRun(t, "pulumi preview")
+	file := s.mustRun(t, "cat Pulumi.dev.yaml")
+	for _, line := range []string{"# yaml-language-server: $schema=Pulumi.schema.json\n", "replicas: 5\n", "cpu: 6\n"} {
+		if !strings.Contains(file, line) {
+			t.Errorf("after pulumi config set --path there is no %q:\n%s", line, file)
+		}
+	}
+	s.mustRun(t, "pulumi config rm --path 'journal:redis.replicas' && pulumi config rm --path 'journal:tenants[0].overrides'")
 	if left := ownNamespaces(t); left != "" {
 		t.Errorf("refused commands have made %s", left)
 	}
@@ -78,13 +105,40 @@ func TestPulumi(t *testing.T) {
 	write(t, unique("Brought up by Pulumi itself."))
 
 	s.types(t, page, "Every other update")
+	pullSecret(t, s)
 
 	kubectl(t, "delete", "service", "frontend", "--namespace", world.outputs.Namespace)
 	s.types(t, page, "What others have changed")
 	kubectl(t, "get", "service", "frontend", "--namespace", world.outputs.Namespace)
 
+	entry := write(t, unique("Still there when nothing is deleted."))
+	for _, command := range []string{"pulumi destroy --yes", "pulumi destroy --yes --skip-preview"} {
+		t.Run(command+" refuses while tenants are protected", func(t *testing.T) {
+			before := stackObjects(t)
+			if said, err := s.run(command); err == nil || !strings.Contains(said, "lifted-by-the-key-unprotected") {
+				t.Errorf("%v\n%s", err, said)
+			}
+			if after := stackObjects(t); !slices.Equal(before, after) {
+				t.Errorf("has left %v of %v", after, before)
+			}
+		})
+	}
+	s.mustRun(t, "pulumi preview --refresh --expect-no-changes")
+	if status, err := ask(http.MethodGet, "api/entries/"+entry.ID, nil, nil); err != nil || status != http.StatusOK {
+		t.Errorf("the entry is gone (%d, %v)", status, err)
+	}
+	// The others name team-a as a tenant to which they connect.
+	s.mustRun(t, "cp Pulumi.dev.yaml ../with-team-a")
+	s.mustRun(t, "for of in '[2].egress' '[1].egress' '[0]'; do pulumi config rm --path \"journal:tenants$of\"; done")
+	for _, command := range []string{"pulumi preview", "pulumi up --yes --skip-preview"} {
+		if said, err := s.run(command); err == nil || !strings.Contains(said, `journal:tenants "team-a": it is protected`) {
+			t.Errorf("%s without a protected tenant: %v\n%s", command, err, said)
+		}
+	}
+	s.mustRun(t, "mv ../with-team-a Pulumi.dev.yaml")
+
 	s.types(t, page, "Clean up")
-	eventually(t, time.Minute, func() error { // a namespace goes after what is in it
+	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
 		if left := ownNamespaces(t); left != "" {
 			return fmt.Errorf("these are left: %s", left)
 		}
@@ -95,26 +149,39 @@ func TestPulumi(t *testing.T) {
 	}
 }
 
-// ownNamespaces lists the namespaces that the stack has made.
+// ownNamespaces lists the namespaces that the stack has created.
 func ownNamespaces(t *testing.T) string {
 	t.Helper()
 	return kubectl(t, "get", "namespaces", "--selector", "app.kubernetes.io/managed-by=pulumi", "--output", "jsonpath={.items[*].metadata.name}")
 }
 
-// makeRoom takes the sandbox's own stack out of the cluster until the test ends: there is room for one.
+// stackObjects lists the objects in the cluster that a stack has applied, each with its UID.
+func stackObjects(t *testing.T) (names []string) {
+	t.Helper()
+	all, err := deploy.Objects(t.Context(), world.cluster.Kubectl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range all {
+		if slices.ContainsFunc(o.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return strings.HasPrefix(f.Manager, "pulumi-journal-") }) {
+			names = append(names, fmt.Sprint(o.GetKind(), " ", o.GetNamespace(), "/", o.GetName(), " ", o.GetUID()))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// makeRoom removes the sandbox's own stack from the cluster until the test ends, since a cluster has room for one.
 func makeRoom(t *testing.T) {
 	t.Helper()
-	t.Cleanup(func() { // when the stack is up again, other objects than before may be its own
+	t.Cleanup(func() { // the new stack may have other objects than the old one
 		if err := connect(); err != nil {
 			t.Error(err)
 		}
 	})
 	original := originalStack(t)
 	unprotected := changedStackOf(t, original, func(config map[string]any) {
-		tenants, _ := config["journal:tenants"].([]any)
-		for _, tenant := range tenants {
-			tenant.(map[string]any)["unprotected"] = true
-		}
+		deploy.Override(config, "journal:cluster.unprotected", true)
 	})
 	if _, err := upFrom(t.Context(), unprotected); err != nil {
 		t.Fatal(err)
@@ -125,9 +192,16 @@ func makeRoom(t *testing.T) {
 // importAs gives the node our images under other names, as if it had pulled them.
 func importAs(t *testing.T, n *node.Node, references []string) {
 	t.Helper()
-	built, err := images.Build(t.Context(), repository(t), world.dir, nil)
+	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
+	}
+	services, err := filepath.Glob(filepath.Join(world.dir.Images(), "metrics-server-*.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, archive := range services { // any of them will do
+		built = append(built, images.Image{Reference: "journal.example.com/metrics-server:v0.0.0", Archive: archive})
 	}
 	for _, reference := range references {
 		as, err := name.NewTag(reference)
@@ -155,26 +229,25 @@ func importAs(t *testing.T, n *node.Node, references []string) {
 	}
 }
 
-// shellBlocks returns the blocks of shell on a page by the heading that they are below.
+// shellBlocks returns the shell blocks of a page by the heading above them.
 func shellBlocks(page string) map[string][]string {
 	blocks := map[string][]string{}
-	for _, section := range strings.Split(page, "\n## ")[1:] {
-		heading, text, _ := strings.Cut(section, "\n")
-		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
-			blocks[heading] = append(blocks[heading], block[1])
+	for _, block := range markdown.Blocks(page) {
+		if block.Language == "sh" {
+			blocks[block.Heading] = append(blocks[block.Heading], block.Text)
 		}
 	}
 	return blocks
 }
 
-// shell is where a person types: a folder, and an environment that goes from one command to the next.
+// shell is where a person types: a folder, and an environment that one command passes to the next.
 type shell struct {
 	folder      string
 	environment []string
 }
 
-// newShell is a shell in a copy of the repository, since Pulumi writes into the files of stacks, and in a home of its own, with
-// the cluster in its kubeconfig.
+// newShell returns a shell with the cluster in its kubeconfig. It runs in a copy of the repository, since Pulumi writes into the
+// files of stacks, and with its own home.
 func newShell(t *testing.T, n *node.Node) *shell {
 	t.Helper()
 	home := t.TempDir()
@@ -186,7 +259,7 @@ func newShell(t *testing.T, n *node.Node) *shell {
 	host := filepath.Join(world.dir.Bin(), "pulumi-language-go")
 	copyRepository(t, s.folder)
 	inRepository(t, "go -C sandbox/toolchain/language-go build -ldflags '-s -w' -o "+host+" github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go")
-	// What Go has compiled and downloaded stays where it is.
+	// Go's caches of compiled and downloaded packages stay where they are.
 	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +289,7 @@ func (s *shell) run(command string) (string, error) {
 	return string(out), err
 }
 
-// mustRun types a command, which has to succeed.
+// mustRun types a command and fails the test unless it succeeds.
 func (s *shell) mustRun(t *testing.T, command string) string {
 	t.Helper()
 	start := time.Now()
@@ -228,7 +301,7 @@ func (s *shell) mustRun(t *testing.T, command string) string {
 	return out
 }
 
-// types types the blocks of a section of a page, and takes the section off it.
+// types types the blocks of a section of a page, and removes the section from it.
 func (s *shell) types(t *testing.T, page map[string][]string, heading string) {
 	t.Helper()
 	if len(page[heading]) == 0 {

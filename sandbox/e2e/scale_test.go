@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,7 +20,7 @@ import (
 // manyTenants is how many tenants the test adds to the stack.
 const manyTenants = 100
 
-// TestScale is one test, since its parts go on with what the first one leaves.
+// TestScale is one test, since its parts start from what the first one leaves.
 func TestScale(t *testing.T) {
 	t.Cleanup(func() { mustSandbox(t, "up", "--stack", stack) }) // whatever happened, the stack's own tenants alone are left
 	before := kubectl(t, "get", "secrets,persistentvolumeclaims", "--namespace", world.outputs.Namespace, "--output", "name")
@@ -45,7 +46,7 @@ func TestScale(t *testing.T) {
 	made := scaleNamespaces(t)
 	t.Logf("up was killed when %d of %d namespaces were there", len(made), manyTenants)
 
-	// Its state knows none of them, so it must not be believed.
+	// The state has none of these objects, so destroy must not rely on it.
 	if _, log, err := sandbox("destroy", "--yes", "--stack", stack); err == nil || !strings.Contains(log, "run up first") {
 		t.Errorf("destroy after a killed up: %v\n%s", err, log)
 	}
@@ -63,7 +64,7 @@ func TestScale(t *testing.T) {
 	for i := 10; i < manyTenants; i++ {
 		want = append(want, scaleName(i))
 	}
-	eventually(t, time.Minute, func() error { // a namespace goes after what is in it
+	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
 		if got := scaleNamespaces(t); !slices.Equal(got, want) {
 			return fmt.Errorf("the namespaces are %v", got)
 		}
@@ -91,7 +92,7 @@ func TestScale(t *testing.T) {
 
 func scaleName(i int) string { return fmt.Sprintf("e2e-scale-%03d", i) }
 
-// scaleNamespaces lists the namespaces of the tests' tenants by name, without those that are on their way out.
+// scaleNamespaces lists the namespaces of the tests' tenants by name, without those that are terminating.
 func scaleNamespaces(t *testing.T) []string {
 	t.Helper()
 	var names []string
@@ -103,7 +104,7 @@ func scaleNamespaces(t *testing.T) []string {
 	return names
 }
 
-// withTenants returns a folder with the stack as it was last brought up, and many more tenants, from the first one on.
+// withTenants returns a folder with the stack as it was last brought up, and with the tenants from number first to manyTenants.
 func withTenants(t *testing.T, first int) string {
 	return changedStack(t, func(config map[string]any) {
 		tenants, _ := config["journal:tenants"].([]any)
@@ -114,12 +115,17 @@ func withTenants(t *testing.T, first int) string {
 	})
 }
 
-// upFrom brings up the stack of a folder, on the images that it names.
+// upFrom brings up the stack of a folder, with the images that it names.
 func upFrom(ctx context.Context, repo string) (deploy.Result, error) {
+	return upCalled(ctx, stack, repo)
+}
+
+// upCalled is upFrom for a stack by its name.
+func upCalled(ctx context.Context, stack, repo string) (deploy.Result, error) {
 	if err := world.cluster.Connect(ctx); err != nil {
 		return deploy.Result{}, err
 	}
-	changed, err := deploy.Open(deploy.Config{Repo: repo, Stack: stack, Dir: world.dir, State: world.cluster.State(), Kubeconfig: world.cluster.Kubeconfig()})
+	changed, err := deploy.Open(deploy.Config{Repo: repo, Stack: stack, Dir: world.dir, State: world.cluster.State(), Kubeconfig: world.cluster.Kubeconfig(), Progress: io.Discard})
 	if err != nil {
 		return deploy.Result{}, err
 	}

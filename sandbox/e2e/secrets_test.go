@@ -12,25 +12,29 @@ import (
 	"testing"
 )
 
-// noSecretInPlainText looks for the real values of all passwords that Redis has, and their encoding in base64, wherever
-// something of them could have been written down. What processes and volumes hold is looked at by the journal's own tests.
-func noSecretInPlainText(t *testing.T) {
+// redisSecret is a Secret with the passwords of the users of Redis, of one number.
+type redisSecret struct {
+	Metadata struct{ Name string }
+	Data     map[string][]byte
+}
+
+// redisSecrets returns the Secrets of all numbers that the stack lists.
+func redisSecrets(t *testing.T) []redisSecret {
 	t.Helper()
-	var list struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Data     map[string][]byte
-		}
-	}
+	var list struct{ Items []redisSecret }
 	if err := json.Unmarshal([]byte(kubectl(t, "get", "secrets", "--namespace", world.outputs.Namespace, "--selector", "app=redis", "--output", "json")), &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Items) < 3 {
-		t.Fatalf("there are %d passwords, not the three that are kept", len(list.Items))
-	}
+	return list.Items
+}
 
+// noSecretInPlainText looks for the real values of passwords, and their encoding in base64, wherever something of them could have been
+// written down. What processes and volumes hold is looked at by the journal's own tests.
+func noSecretInPlainText(t *testing.T, secrets []redisSecret) {
+	t.Helper()
+	current := secretName(t)
 	_, progress := mustSandbox(t, "up", "--stack", stack)
-	outputs, _ := mustSandbox(t, "outputs", "--stack", stack)
+	outputs, _ := mustSandbox(t, "status", "--stack", stack)
 	places := map[string]string{
 		"what up prints":       progress,
 		"outputs of the stack": outputs,
@@ -45,30 +49,34 @@ func noSecretInPlainText(t *testing.T) {
 	for _, pod := range pods(t, "") {
 		places["logs of the journal"] += kubectl(t, "logs", pod.Metadata.Name, "--namespace", world.outputs.Namespace, "--all-containers")
 	}
-	// What has to be there, so that an empty place is not taken for a clean one.
+	// Text that must be found in each place, so that an empty place does not pass for a clean one.
 	control := map[string]string{
-		"what up prints": "stack", "outputs of the stack": "redisWriteAddress", "state of the stack": list.Items[0].Metadata.Name,
-		"etcd": list.Items[0].Metadata.Name, "logs of all pods": "journal", "logs of the node": "journal", "objects and events": `"Event"`,
-		"what describe tells": list.Items[0].Metadata.Name, "logs of the journal": `"msg"`,
+		"what up prints": "stack", "outputs of the stack": "redisWriteAddress", "state of the stack": current,
+		"etcd": current, "logs of all pods": "journal", "logs of the node": "journal", "objects and events": `"Event"`,
+		"what describe tells": current, "logs of the journal": `"msg"`,
 	}
 	for place, text := range places {
-		t.Logf("looking for %d passwords in %d bytes: %s", len(list.Items), len(text), place)
+		t.Logf("looking for the passwords of %d numbers in %d bytes: %s", len(secrets), len(text), place)
 		if !strings.Contains(text, control[place]) {
 			t.Errorf("%s: there is no %q in %d bytes: the test looks at the wrong place", place, control[place], len(text))
 		}
-		for _, secret := range list.Items {
-			password := secret.Data["password"]
-			if len(password) < 16 {
-				t.Fatalf("the password of %s has %d bytes", secret.Metadata.Name, len(password))
+		for _, secret := range secrets {
+			if len(secret.Data) != 3 {
+				t.Fatalf("%s has the passwords of %d users, not of the API, replicas and probes", secret.Metadata.Name, len(secret.Data))
 			}
-			if strings.Contains(text, string(password)) || strings.Contains(text, base64.StdEncoding.EncodeToString(password)) {
-				t.Errorf("%s: the password of %s is there", place, secret.Metadata.Name)
+			for user, password := range secret.Data {
+				if len(password) < 16 {
+					t.Fatalf("the password of %s in %s has %d bytes", user, secret.Metadata.Name, len(password))
+				}
+				if strings.Contains(text, string(password)) || strings.Contains(text, base64.StdEncoding.EncodeToString(password)) {
+					t.Errorf("%s: the password of %s in %s is there", place, user, secret.Metadata.Name)
+				}
 			}
 		}
 	}
 }
 
-// everything is the content of all files below a folder.
+// everything returns the content of all files below a folder.
 func everything(t *testing.T, root string) string {
 	t.Helper()
 	var all bytes.Buffer
@@ -83,11 +91,11 @@ func everything(t *testing.T, root string) string {
 	return all.String()
 }
 
-// kinds are all kinds of objects that can be listed, without Secrets.
+// kinds returns all kinds of objects that can be listed, except Secrets.
 func kinds(t *testing.T) []string {
 	t.Helper()
 	var kinds []string
-	for _, kind := range strings.Fields(kubectl(t, "api-resources", "--verbs=list", "--output", "name")) {
+	for kind := range strings.FieldsSeq(kubectl(t, "api-resources", "--verbs=list", "--output", "name")) {
 		if kind != "secrets" {
 			kinds = append(kinds, kind)
 		}

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// tenancy is what the tests of the shared cluster have in common.
+// tenancy is what the tests of the shared cluster share.
 var tenancy struct {
 	onboard string            // the program
 	files   string            // the folder of the kubeconfigs
@@ -24,18 +24,10 @@ var tenancy struct {
 	image   string            // an image of the node with a shell, Redis and a few network commands
 }
 
-// TestTenancy is one test, since its parts go on with the kubeconfigs that the first one makes.
+// TestTenancy is one test, since its parts use the kubeconfigs that the first one makes.
 func TestTenancy(t *testing.T) {
-	tenancy.files, tenancy.config = t.TempDir(), map[string]string{}
-	tenancy.image = strings.TrimSpace(kubectl(t, "get", "pod", "redis-0", "--namespace", world.outputs.Namespace,
-		"--output", "jsonpath={.spec.containers[0].image}"))
-	tenancy.onboard = world.dir.Path("e2e", "onboard")
-	build := exec.Command("go", "build", "-o", tenancy.onboard, "./onboard")
-	build.Dir = filepath.Join(repository(t), "services")
-	if text, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build onboard: %v\n%s", err, text)
-	}
-	// A run that was stopped may have left something.
+	prepareOnboarding(t)
+	// An interrupted run may have left something.
 	sweep(t)
 	t.Cleanup(func() { sweep(t) })
 
@@ -46,28 +38,56 @@ func TestTenancy(t *testing.T) {
 		{"onboard gives a kubeconfig to whom the stack declares, and to nobody else", onboarding},
 		{"everybody may do what the stack declares, and nothing more", matrix},
 		{"a pod that asks for nothing gets the defaults and runs", defaults},
+		{"kubectl run and create deployment need no security context", podDefaults},
+		{"an image that runs as root says so", rootImages},
 		{"a pod over the limits or the quota is refused", overQuota},
+		{"a workload over the limits is refused when it is applied", overLimits},
+		{"an idle namespace uses CPU above its requests", burst},
 		{"an image that can change is refused, with what to write instead", mutableImages},
-		{"a pod reaches its own namespace and DNS, and no other tenant", fences},
-		{"a claim gives a temporary namespace behind the same fence, and no more than the share", claims},
+		{"a pod reaches its own namespace and DNS, and no other tenant", networkPolicies},
+		{"a tenant reaches the ways out that it has, and so does what it claims", waysOut},
+		{"a claim gives a temporary namespace with the same policy objects, and no more than the share", claims},
 		{"the end of a claim takes its namespace alone, whatever happens to the controller", claimsEnd},
+		{"a claim is for the team, holds Secrets, and is taken over", teamClaims},
 		{"the controller cannot touch what it did not make", controllerIsBound},
+		{"an owner issues tokens for a CI, which deploys with them until they end", deployer},
+		{"a suspended tenant and its claims stop, are read, and come back", suspension},
 		{"bad tenants are refused with all faults at once, and nothing is changed", badTenants},
 		{"whoever is removed from the stack is locked out by the next up", removal},
 	} {
 		start := time.Now()
 		if !t.Run(part.sentence, part.test) && len(tenancy.config) < 2 {
-			return // nobody is there to go on with
+			return // the next parts need the users' kubeconfigs
 		}
 		t.Logf("%s: %s", part.sentence, time.Since(start).Round(100*time.Millisecond))
 	}
 }
 
-// sweep deletes what the tests make: all of it is called e2e-something.
+// prepareOnboarding builds the program that makes kubeconfigs. They are gone when the test ends.
+func prepareOnboarding(t *testing.T) {
+	t.Helper()
+	tenancy.files, tenancy.config = t.TempDir(), map[string]string{}
+	tenancy.image = journalsImage(t)
+	tenancy.onboard = world.dir.Path("e2e", "onboard")
+	build := exec.Command("go", "build", "-o", tenancy.onboard, "./onboard")
+	build.Dir = filepath.Join(repository(t), "services")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build onboard: %v\n%s", err, text)
+	}
+}
+
+// journalsImage returns the image of the journal's Redis, which the node has.
+func journalsImage(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSpace(kubectl(t, "get", "pod", "redis-0", "--namespace", world.outputs.Namespace,
+		"--output", "jsonpath={.spec.containers[0].image}"))
+}
+
+// sweep deletes what the tests create: the objects whose names begin with e2e-, and the namespace forged.
 func sweep(t *testing.T) {
 	t.Helper()
 	for _, namespace := range []string{"team-a", "alice", "bob"} {
-		for kind := range strings.SplitSeq("namespaceclaims,pods,services,configmaps", ",") {
+		for kind := range strings.SplitSeq("namespaceclaims,deployments,pods,services,configmaps,networkpolicies", ",") {
 			var made []string
 			for name := range strings.FieldsSeq(kubectl(t, "get", kind, "--namespace", namespace, "--output", "name")) {
 				if _, name, _ := strings.Cut(name, "/"); strings.HasPrefix(name, "e2e-") {
@@ -92,7 +112,7 @@ func as(t *testing.T, user, input string, args ...string) (string, error) {
 	return tryKubectl(input, append([]string{"--kubeconfig", config}, args...)...)
 }
 
-// mustAs is as for what has to succeed.
+// mustAs is as, and fails the test unless kubectl succeeds.
 func mustAs(t *testing.T, user, input string, args ...string) string {
 	t.Helper()
 	text, err := as(t, user, input, args...)
@@ -102,7 +122,7 @@ func mustAs(t *testing.T, user, input string, args ...string) string {
 	return text
 }
 
-// refused runs kubectl as a user, and wants a refusal that says all of these.
+// refused runs kubectl as a user, and checks that it is refused with all of these texts.
 func refused(t *testing.T, user, input string, says []string, args ...string) {
 	t.Helper()
 	text, err := as(t, user, input, args...)
@@ -129,45 +149,47 @@ func onboard(t *testing.T, user string) (string, error) {
 
 func onboarding(t *testing.T) {
 	for user, role := range map[string]string{"alice": "owner in team-a", "bob": "developer in team-a"} {
-		for _, verb := range []string{"wrote", "renewed"} {
-			said, err := onboard(t, user)
-			if err != nil {
-				t.Fatalf("%v: %s", err, said)
-			}
-			for _, part := range []string{verb, "user " + user + ", namespace " + user + ", until ", "(1h0m0s from now)", role} {
-				if !strings.Contains(said, part) {
-					t.Errorf("onboard %s says nothing of %q: %s", user, part, said)
+		t.Run(user, func(t *testing.T) {
+			for _, verb := range []string{"wrote", "renewed"} {
+				said, err := onboard(t, user)
+				if err != nil {
+					t.Fatalf("%v: %s", err, said)
+				}
+				for _, part := range []string{verb, "user " + user + ", namespace " + user + ", until ", "(1h0m0s from now)", role} {
+					if !strings.Contains(said, part) {
+						t.Errorf("onboard %s says nothing of %q: %s", user, part, said)
+					}
 				}
 			}
-		}
-		if info, err := os.Stat(tenancy.config[user]); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", tenancy.config[user], info.Mode(), err)
-		}
-		// Without --namespace, in her own.
-		mustAs(t, user, "", "create", "configmap", "e2e-default")
-		if found := kubectl(t, "get", "configmap", "e2e-default", "--namespace", user, "--output", "name"); found == "" {
-			t.Errorf("the default namespace of %s is another one", user)
-		}
-		if who := mustAs(t, user, "", "auth", "whoami", "--output", "jsonpath={.status.userInfo.username} {.status.userInfo.groups}"); who != user+` ["system:authenticated"]` {
-			t.Errorf("the apiserver knows %s as %s", user, who)
-		}
-		ledger := kubectl(t, "get", "configmap", "onboarding-ledger", "--namespace", "journal-platform", "--output", "jsonpath={.data."+user+"}")
-		var given []struct{ Issued, Expires, ApprovedBy, Fingerprint string }
-		if err := json.Unmarshal([]byte(ledger), &given); err != nil || len(given) < 2 || given[0].Fingerprint == given[1].Fingerprint {
-			t.Errorf("the ledger says of %s: %s (%v)", user, ledger, err)
-		}
+			if info, err := os.Stat(tenancy.config[user]); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", tenancy.config[user], info.Mode(), err)
+			}
+			// Without --namespace, kubectl uses the user's own namespace.
+			mustAs(t, user, "", "create", "configmap", "e2e-default")
+			if found := kubectl(t, "get", "configmap", "e2e-default", "--namespace", user, "--output", "name"); found == "" {
+				t.Errorf("the default namespace of %s is another one", user)
+			}
+			if who := mustAs(t, user, "", "auth", "whoami", "--output", "jsonpath={.status.userInfo.username} {.status.userInfo.groups}"); who != user+` ["system:authenticated"]` {
+				t.Errorf("the apiserver knows %s as %s", user, who)
+			}
+			record := kubectl(t, "get", "configmap", "issued-certificates", "--namespace", "journal-platform", "--output", "jsonpath={.data."+user+"}")
+			var given []struct{ Issued, Expires, ApprovedBy, Fingerprint string }
+			if err := json.Unmarshal([]byte(record), &given); err != nil || len(given) < 2 || given[0].Fingerprint == given[1].Fingerprint {
+				t.Errorf("the record says of %s: %s (%v)", user, record, err)
+			}
+		})
 	}
 	if said, err := onboard(t, "mallory"); err == nil || !strings.Contains(said, `"mallory": is not declared`) {
 		t.Errorf("mallory: %v, %s", err, said)
 	}
 }
 
-// pod is a manifest of a pod as the restricted Pod Security Standard wants it. It sleeps unless it is told otherwise.
+// pod returns the manifest of a pod that meets the restricted Pod Security Standard. Without a command, it sleeps.
 func pod(name, image, resources string, command ...string) string {
 	if len(command) == 0 {
 		command = []string{"sleep", "3600"}
 	}
-	text, _ := json.Marshal(command) // of texts: it does not fail
+	text, _ := json.Marshal(command) // strings cannot fail to encode
 	return fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
@@ -187,8 +209,8 @@ spec:
 func defaults(t *testing.T) {
 	mustAs(t, "bob", pod("e2e-defaults", tenancy.image, "{}"), "create", "--namespace", "team-a", "--filename", "-")
 	got := mustAs(t, "bob", "", "get", "pod", "e2e-defaults", "--namespace", "team-a", "--output", "jsonpath={.spec.containers[0].resources}")
-	const amounts = `{"cpu":"100m","ephemeral-storage":"256Mi","memory":"128Mi"}`
-	if want := `{"limits":` + amounts + `,"requests":` + amounts + `}`; got != want {
+	const amounts = `"ephemeral-storage":"256Mi","memory":"128Mi"}`
+	if want := `{"limits":{"cpu":"400m",` + amounts + `,"requests":{"cpu":"100m",` + amounts + `}`; got != want {
 		t.Errorf("resources are %s, want %s", got, want)
 	}
 	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-defaults", "--namespace", "team-a", "--timeout=60s")
@@ -205,7 +227,7 @@ func overQuota(t *testing.T) {
 		mustAs(t, "bob", pod(name, tenancy.image, `{requests: {cpu: "1"}, limits: {cpu: "1"}}`), "create", "--filename", "-")
 	}
 	refused(t, "bob", pod("e2e-third", tenancy.image, `{requests: {cpu: "1"}, limits: {cpu: "1"}}`),
-		[]string{"exceeded quota: tenant", "requested: limits.cpu=1", "limited: limits.cpu=2"}, "create", "--filename", "-")
+		[]string{"exceeded quota: tenant", "requested: requests.cpu=1", "limited: requests.cpu=2"}, "create", "--filename", "-")
 	mustAs(t, "bob", "", "delete", "pod", "e2e-first", "e2e-second")
 }
 
@@ -221,7 +243,7 @@ func mutableImages(t *testing.T) {
 	}
 }
 
-func fences(t *testing.T) {
+func networkPolicies(t *testing.T) {
 	users := []string{"alice", "bob"}
 	address := map[string]string{}
 	for _, user := range users {
@@ -249,11 +271,13 @@ func fences(t *testing.T) {
 		}
 	}
 	for from, to := range map[string]string{"alice": address["bob"], "bob": address["alice"]} {
-		if answer := ping(from, to); !strings.Contains(answer, "exit code 124") && !strings.Contains(answer, "Could not connect") {
-			t.Errorf("a pod of %s asks one of another tenant and gets %q", from, answer)
-		}
+		t.Run("a pod of "+from+" does not reach one of another tenant", func(t *testing.T) {
+			if answer := ping(from, to); !strings.Contains(answer, "exit code 124") && !strings.Contains(answer, "Could not connect") {
+				t.Errorf("is answered %q", answer)
+			}
+		})
 	}
-	// Neither is there a way to the platform, nor to the API server.
+	// The NetworkPolicies also block the platform and the API server.
 	for _, target := range []string{"kubernetes.default.svc 443", strings.TrimSpace(kubectl(t, "get", "pods", "--namespace", "journal-platform",
 		"--selector", "app=namespace-controller", "--output", "jsonpath={.items[0].status.podIP} 8080"))} {
 		if answer, err := as(t, "bob", "", append([]string{"exec", "e2e-client", "--", "timeout", "3", "nc", "-w", "2"}, strings.Fields(target)...)...); err == nil {
@@ -267,8 +291,9 @@ func fences(t *testing.T) {
 
 func badTenants(t *testing.T) {
 	refusedUp(t, `
-  journal:apiImage: registry.example.com/journal/journal-api:v0.1.0-0000000
-  journal:frontendImage: registry.example.com/journal/journal-web:v0.1.0-0000000
+  journal:redis: {image: docker.io/library/redis:7.4.2}
+  journal:api: {image: registry.example.com/journal/journal-api:v0.1.0-0000000}
+  journal:frontend: {image: registry.example.com/journal/journal-web:v0.1.0-0000000}
   journal:tenant: {owner: "group:platform", contact: platform@example.com}
   journal:tenants:
     - {name: team-a, owner: "user:alice", contact: alice@example.com}
@@ -278,12 +303,12 @@ func badTenants(t *testing.T) {
     - {name: huge, class: enormous, owner: "user:alice", contact: alice@example.com}
     - {name: silent, owner: "user:alice"}
     - {name: measure, owner: "user:alice", contact: alice@example.com, overrides: {memory: 10 GB}}
-    - {name: limits, owner: "user:alice", contact: alice@example.com, overrides: {maxCpu: "5"}}
+    - {name: limits, owner: "user:alice", contact: alice@example.com, overrides: {maxCpu: "9"}}
 `, "tenants[1].name", "tenants[2].name", "tenants[3].name", "tenants[4].class", "tenants[5].contact",
 		"tenants[6].overrides.memory", "tenants[7].overrides.maxCpu")
 }
 
-// removal takes bob out of the stack, while a claim of his is there.
+// removal removes bob from the stack while he has a claim.
 func removal(t *testing.T) {
 	applyClaim(t, "bob", "e2e-left", "10m")
 	claimed := claimedNamespace(t, "e2e-left")
@@ -305,7 +330,7 @@ func removal(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("up without bob: %v in %s", result.Changes, time.Since(start).Round(100*time.Millisecond))
-	// The certificate still says who he is, and that is all. The apiserver hears of bindings within a moment.
+	// The certificate still names him, but grants nothing. The API server learns of removed bindings within a moment.
 	if who := mustAs(t, "bob", "", "auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"); who != "bob" {
 		t.Errorf("bob is %s", who)
 	}
@@ -324,10 +349,11 @@ func removal(t *testing.T) {
 		t.Errorf("bob is removed and onboarded: %s", said)
 	}
 	mustAs(t, "alice", "", "get", "pods", "--namespace", "team-a")
+	takenOver(t, "e2e-left", claimed)
 }
 
-// withoutBob returns a folder with the stack as it was last brought up, but with bob nowhere in it. His namespace goes to
-// alice: the stack protects it from being deleted.
+// withoutBob returns a folder with the stack as it was last brought up, but without bob. His namespace goes to alice, since the
+// stack protects it from deletion.
 func withoutBob(t *testing.T) string {
 	return changedStack(t, func(config map[string]any) {
 		tenants, _ := config["journal:tenants"].([]any)

@@ -1,5 +1,5 @@
-// Package images builds the container images of the journal without a container engine: our own programs from the
-// services folder, NGINX and Redis from Debian's packages. Every image works as any user and with a read-only root filesystem.
+// Package images builds the container images of the journal without a container engine: our own programs from the services
+// folder, and NGINX and Redis from Debian packages. Every image runs as any user and with a read-only root filesystem.
 package images
 
 import (
@@ -11,13 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -30,78 +33,99 @@ import (
 	"example.com/journal/sandbox/internal/disk"
 )
 
-// origin is the first part of all references. It exists nowhere: the images are imported into the node, or pushed elsewhere.
-const origin = "journal.example.com"
+// Origin is the registry in all references. It does not exist: the images are imported into the node or pushed elsewhere.
+const Origin = "journal.example.com"
 
-// keepArchives is how many archives of one image stay in the cache; going back to a recent commit is then free.
+// keepArchives is how many archives of one image stay in the cache, so that going back to a recent commit needs no build.
 const keepArchives = 5
 
-// sources are this package's own files: an archive in the cache is out of date when the recipe has changed.
+// sources are this package's own files. When they change, the archives in the cache are out of date.
 //
-//go:embed images.go layer.go recipes.go pause
+//go:embed images.go layer.go page.go recipes.go pause
 var sources embed.FS
 
 // Image is a container image that was built.
 type Image struct {
-	// ConfigKey is the stack's config key that takes the reference, such as "apiImage"; empty for an image that only the
-	// node itself uses.
+	// ConfigKey is the path in the stack's configuration that takes the reference, such as api.image. It is empty for an image that
+	// only the node itself uses.
 	ConfigKey string
-	// Reference is the name and tag. An own image's tag names one content: that of a commit, or of the working files.
+	// Reference is the name and tag. The tag of our own images identifies one content: that of a commit, or of the working files.
 	Reference string
 	// Archive is the path of a docker-archive tar that `ctr image import` and `docker load` take.
 	Archive string
 }
 
+// In returns the reference that the image has after a Push to a registry, which may end in a path: registry.example.com/team-a.
+// Without a registry, it is the image's own reference.
+func (i Image) In(registry string) (string, error) {
+	if registry == "" {
+		return i.Reference, nil
+	}
+	tag, err := name.NewTag(strings.TrimSuffix(registry, "/") + strings.TrimPrefix(i.Reference, Origin))
+	if err != nil {
+		return "", fmt.Errorf("registry %q: %w; write a host and perhaps a path, such as registry.example.com/team-a", registry, err)
+	}
+	return tag.String(), nil
+}
+
+// Push uploads the images to a registry for use by another cluster, with the credentials that `docker login` or `podman login`
+// has stored. Images that only the sandbox's node uses are left out.
+func Push(ctx context.Context, images []Image, registry string, log io.Writer) error {
+	for _, image := range images {
+		if image.ConfigKey == "" {
+			continue
+		}
+		reference, err := image.In(registry)
+		if err != nil {
+			return err
+		}
+		content, err := crane.Load(image.Archive)
+		if err == nil {
+			err = crane.Push(content, reference, crane.WithContext(ctx))
+		}
+		if err != nil {
+			return fmt.Errorf("push %s to %s: %w", image.Reference, registry, err)
+		}
+		fmt.Fprintf(log, "pushed %s\n", image.Reference)
+	}
+	return nil
+}
+
 // recipe says how one image is made.
 type recipe struct {
 	name, configKey, tag string
-	// inputs name, besides the recipe itself, all that decides on the content.
+	// inputs identify, together with the recipe itself, everything that determines the content.
 	inputs []string
 	config v1.Config
-	layers func(ctx context.Context) ([]files, error)
+	layers func(ctx context.Context) ([]v1.Layer, error)
 }
 
-// builder holds what the recipes share.
-type builder struct {
-	repo     string
-	dir      cache.Dir
-	revision revision
-	log      *log.Logger
-}
-
-func newBuilder(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) (*builder, error) {
-	if progress == nil {
-		progress = io.Discard
-	}
-	rev, err := readRevision(ctx, repo)
-	return &builder{repo: repo, dir: dir, revision: rev, log: log.New(progress, "image ", 0)}, err
-}
-
-// Build makes the images of the checkout at repo and returns them; those that are in the cache already are not made
-// again. It reports what it does to progress, which may be nil. It needs git, the Go tool and a Debian machine, but not root.
+// Build returns the images of the checkout at repo, and makes those that are not in the cache. It reports what it does to
+// progress. It needs git, the Go tool and a Debian machine, but not root.
 func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) ([]Image, error) {
-	b, err := newBuilder(ctx, repo, dir, progress)
+	rev, err := readRevision(ctx, repo)
 	if err != nil {
 		return nil, fmt.Errorf("container images: %w", err)
 	}
-	nginx, err := debian.Extract(ctx, dir.Debian(), "nginx", "nginx")
+	nginx, err := debian.Extract(ctx, dir.Debian(), progress, "nginx", "nginx")
 	if err != nil {
 		return nil, err
 	}
-	redis, err := debian.Extract(ctx, dir.Debian(), "redis", "redis-server", "redis-tools", "dash", "busybox")
+	redis, err := debian.Extract(ctx, dir.Debian(), progress, "redis", "redis-server", "redis-tools", "dash", "busybox")
 	if err != nil {
 		return nil, err
 	}
 	recipes := []recipe{
-		b.goProgram("journal-api", "apiImage", "8080/tcp"),
-		b.goProgram("namespace-controller", "claimsImage", "8080/tcp", "8081/tcp"),
-		b.web(nginx), b.redis(redis), b.pause(),
+		goProgram(repo, rev, "journal-api", "api.image", "8080/tcp"),
+		goProgram(repo, rev, "namespace-controller", "claims.image", "8080/tcp", "8081/tcp"),
+		webServer(repo, rev, nginx), redisServer(redis), pause(repo),
 	}
 	images := make([]Image, len(recipes))
+	report := log.New(progress, "image ", 0) // writes whole lines, also from several goroutines
 	group, ctx := errgroup.WithContext(ctx)
 	for i, r := range recipes {
 		group.Go(func() (err error) {
-			if images[i], err = b.image(ctx, r); err != nil {
+			if images[i], err = r.image(ctx, dir.Images(), report); err != nil {
 				err = fmt.Errorf("container image %s: %w", r.name, err)
 			}
 			return err
@@ -110,10 +134,10 @@ func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) 
 	return images, group.Wait()
 }
 
-// image makes one image, or finds it in the cache.
-func (b *builder) image(ctx context.Context, r recipe) (Image, error) {
+// image makes the image, unless the folder of archives has it.
+func (r recipe) image(ctx context.Context, folder string, report *log.Logger) (Image, error) {
 	start := time.Now()
-	tag, err := name.NewTag(origin+"/"+r.name+":"+r.tag, name.StrictValidation)
+	tag, err := name.NewTag(Origin+"/"+r.name+":"+r.tag, name.StrictValidation)
 	if err != nil {
 		return Image{}, err
 	}
@@ -121,22 +145,22 @@ func (b *builder) image(ctx context.Context, r recipe) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	image := Image{ConfigKey: r.configKey, Reference: tag.String(), Archive: filepath.Join(b.dir.Images(), r.name+"-"+key+".tar")}
-	if now := time.Now(); os.Chtimes(image.Archive, now, now) == nil {
-		b.log.Printf("%s: unchanged (%s)", r.name, image.Reference)
+	image := Image{ConfigKey: r.configKey, Reference: tag.String(), Archive: filepath.Join(folder, r.name+"-"+key+".tar")}
+	if os.Chtimes(image.Archive, start, start) == nil {
+		report.Printf("%s: unchanged (%s)", r.name, image.Reference)
 		return image, nil
 	}
-	b.log.Printf("%s: building", r.name)
+	report.Printf("%s: building", r.name)
 	content, err := r.build(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	// A killed run leaves no half archive under the name by which the next one would take it for whole.
+	// A killed run must not leave half an archive under this name: the next run would take it for a whole one.
 	if err := disk.Replace(image.Archive, 0o644, func(w io.Writer) error { return tarball.Write(tag, content, w) }); err != nil {
 		return Image{}, err
 	}
-	prune(b.dir.Images(), r.name)
-	b.log.Printf("%s: built in %.1f s (%s)", r.name, time.Since(start).Seconds(), image.Reference)
+	prune(folder, r.name)
+	report.Printf("%s: built in %.1f s (%s)", r.name, time.Since(start).Seconds(), image.Reference)
 	return image, nil
 }
 
@@ -150,7 +174,7 @@ func (r recipe) key() (string, error) {
 	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), err
 }
 
-// build assembles the image. Nothing in it depends on when, where or by whom it is built.
+// build assembles the image. Its content does not depend on when, where or by whom it is built.
 func (r recipe) build(ctx context.Context) (v1.Image, error) {
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: runtime.GOARCH,
@@ -162,36 +186,25 @@ func (r recipe) build(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	contents, err := r.layers(ctx)
+	layers, err := r.layers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, files := range contents {
-		layer, err := files.layer()
-		if err != nil {
-			return nil, err
-		}
-		if image, err = mutate.AppendLayers(image, layer); err != nil {
-			return nil, err
-		}
-	}
-	return image, nil
+	return mutate.AppendLayers(image, layers...)
 }
 
-// prune removes the archives of an image that were not used for the longest time, also such as a killed run has not finished.
-// It may fail: then there is only less free space.
-func prune(dir, name string) {
-	used := func(path string) (t time.Time) {
-		if info, err := os.Stat(path); err == nil {
-			t = info.ModTime()
+// prune removes the archives of an image that were not used for the longest time, and unfinished ones of killed runs.
+// Its errors are ignored: they cost only disk space.
+func prune(folder, name string) {
+	entries, _ := os.ReadDir(folder)
+	var archives []fs.FileInfo
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && strings.HasPrefix(strings.TrimPrefix(entry.Name(), "."), name+"-") {
+			archives = append(archives, info)
 		}
-		return t
 	}
-	archives, _ := filepath.Glob(filepath.Join(dir, name+"-*"))
-	unfinished, _ := filepath.Glob(filepath.Join(dir, "."+name+"-*"))
-	archives = append(archives, unfinished...)
-	slices.SortFunc(archives, func(a, b string) int { return used(b).Compare(used(a)) })
+	slices.SortFunc(archives, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
 	for _, archive := range archives[min(keepArchives, len(archives)):] {
-		_ = os.Remove(archive)
+		_ = os.Remove(filepath.Join(folder, archive.Name()))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -61,29 +62,31 @@ func TestTagNamesTheContentOfUncommittedServices(t *testing.T) {
 		{"file gone", func() { remove(t, repo, "services/journal-web/html/index.html") }},
 		{"new version", func() { write(t, repo, "services/VERSION", "0.2.0\n") }},
 	} {
-		before := status(t, repo)
-		c.change()
-		if c.what == "clean" && status(t, repo) != before {
-			t.Fatal("the checkout is not clean")
-		}
-		state := status(t, repo) + git(t, repo, "count-objects")
-		got, err := readRevision(t.Context(), repo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := readRevision(t.Context(), repo)
-		if err != nil || again.tag() != got.tag() {
-			t.Errorf("%s: the second tag is %s (%v), want %s", c.what, again.tag(), err, got.tag())
-		}
-		if other, ok := seen[got.tag()]; ok {
-			t.Errorf("%s: tag %s is the one of %q", c.what, got.tag(), other)
-		}
-		seen[got.tag()] = c.what
-		if after := status(t, repo) + git(t, repo, "count-objects"); after != state {
-			t.Errorf("%s: the checkout was written to: got %q, want %q", c.what, after, state)
-		}
+		t.Run(c.what, func(t *testing.T) {
+			before := status(t, repo)
+			c.change()
+			if c.what == "clean" && status(t, repo) != before {
+				t.Fatal("the checkout is not clean")
+			}
+			state := status(t, repo) + git(t, repo, "count-objects")
+			got, err := readRevision(t.Context(), repo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := readRevision(t.Context(), repo)
+			if err != nil || again.tag() != got.tag() {
+				t.Errorf("the second tag is %s (%v), want %s", again.tag(), err, got.tag())
+			}
+			if other, ok := seen[got.tag()]; ok {
+				t.Errorf("tag %s is the one of %q", got.tag(), other)
+			}
+			seen[got.tag()] = c.what
+			if after := status(t, repo) + git(t, repo, "count-objects"); after != state {
+				t.Errorf("the checkout was written to: got %q, want %q", after, state)
+			}
+		})
 	}
-	// The same content has the same name, committed elsewhere or not: nothing but the files count.
+	// The same content has the same name, also in another commit: only the files count.
 	write(t, repo, "services/VERSION", "0.1.0\n")
 	write(t, repo, "services/journal-web/html/index.html", "<p>two")
 	remove(t, repo, "services/journal-web/html/new.css")
@@ -126,16 +129,14 @@ func TestRevisionSaysWhatIsWrong(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	write(t, repo, "services/VERSION", "0.1.0\n")
 	_, err = readRevision(t.Context(), repo)
-	wantError(t, err, "git is not on PATH", "install it")
+	wantError(t, err, "git", "executable file not found")
 }
 
 func TestOwnProgramsAreReproducible(t *testing.T) {
 	var digests [2]v1.Hash
 	for i := range digests {
-		r := build(t, checkout(t)).goProgram("journal-api", "apiImage")
-		r.inputs = nil // the repositories have commits of their own
-		r.config = config(r.name, "0.1.0", "")
-		content, err := r.build(t.Context())
+		// Each test's repository has different commits.
+		content, err := goProgram(checkout(t), revision{version: "0.1.0", id: "0a1b2c3d4e5f"}, "journal-api", "api.image").build(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,11 +161,7 @@ func TestLayerDependsOnTheContentAlone(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
-		f := files{}
-		if err := f.add(root); err != nil {
-			t.Fatal(err)
-		}
-		layer, err := f.layer()
+		layer, err := rootLayer(t.Context(), root)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +189,7 @@ func TestPagesOfTheSameSizeHaveDifferentTimes(t *testing.T) {
 func TestBuildMakesAllImagesOnce(t *testing.T) {
 	needsDebian(t)
 	repo := checkout(t)
-	dir := build(t, repo).dir
+	dir := newDir(t)
 	var progress bytes.Buffer
 	images, err := Build(t.Context(), repo, dir, &progress)
 	if err != nil {
@@ -203,40 +200,42 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 		key, reference, command, revision string
 		files                             []string
 	}{
-		{"apiImage", "journal.example.com/journal-api:v0.1.0-" + commit[:12], "/journal-api", commit, []string{"journal-api"}},
-		{"claimsImage", "journal.example.com/namespace-controller:v0.1.0-" + commit[:12], "/namespace-controller", commit, []string{"namespace-controller"}},
-		{"frontendImage", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -e stderr -g daemon off; -c /etc/nginx/nginx.conf", commit,
+		{"api.image", "journal.example.com/journal-api:v0.1.0-" + commit[:12], "/journal-api", commit, []string{"journal-api"}},
+		{"claims.image", "journal.example.com/namespace-controller:v0.1.0-" + commit[:12], "/namespace-controller", commit, []string{"namespace-controller"}},
+		{"frontend.image", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -e stderr -g daemon off; -c /etc/nginx/nginx.conf", commit,
 			[]string{"usr/sbin/nginx", "etc/nginx/nginx.conf", "etc/nginx/mime.types", "usr/share/nginx/html/index.html", "etc/passwd", "tmp"}},
-		{"redisImage", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
+		{"redis.image", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
 		{"", "journal.example.com/pause:v0.1.0", "/pause", "", []string{"pause"}},
 	} {
-		image := images[i]
-		if image.ConfigKey != want.key || !regexp.MustCompile("^"+want.reference+"$").MatchString(image.Reference) {
-			t.Errorf("image %d: got %s=%s, want %s=%s", i, image.ConfigKey, image.Reference, want.key, want.reference)
-		}
-		content := open(t, image)
-		config, err := content.ConfigFile()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(append(config.Config.Entrypoint, config.Config.Cmd...), " "); got != want.command || config.Config.User != "10001:10001" {
-			t.Errorf("%s: got %q as %s", image.Reference, got, config.Config.User)
-		}
-		labels := config.Config.Labels
-		if labels["org.opencontainers.image.revision"] != want.revision || labels["org.opencontainers.image.version"] == "" || labels["org.opencontainers.image.title"] == "" {
-			t.Errorf("%s: got labels %v", image.Reference, labels)
-		}
-		held := list(t, content)
-		for _, path := range want.files {
-			if !held[path] {
-				t.Errorf("%s: there is no %s in it", image.Reference, path)
+		t.Run(fmt.Sprintf("image %d has key %q", i, want.key), func(t *testing.T) {
+			image := images[i]
+			if image.ConfigKey != want.key || !regexp.MustCompile("^"+want.reference+"$").MatchString(image.Reference) {
+				t.Errorf("got %s=%s, want %s=%s", image.ConfigKey, image.Reference, want.key, want.reference)
 			}
-		}
-		for path := range held {
-			if strings.HasPrefix(path, "usr/share/doc") || strings.HasPrefix(path, "usr/share/man") {
-				t.Errorf("%s: %s is in it", image.Reference, path)
+			content := open(t, image)
+			config, err := content.ConfigFile()
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			if got := strings.Join(append(config.Config.Entrypoint, config.Config.Cmd...), " "); got != want.command || config.Config.User != "10001:10001" {
+				t.Errorf("%s: got %q as %s", image.Reference, got, config.Config.User)
+			}
+			labels := config.Config.Labels
+			if labels["org.opencontainers.image.revision"] != want.revision || labels["org.opencontainers.image.version"] == "" || labels["org.opencontainers.image.title"] == "" {
+				t.Errorf("%s: got labels %v", image.Reference, labels)
+			}
+			held := list(t, content)
+			for _, path := range want.files {
+				if !held[path] {
+					t.Errorf("%s: there is no %s in it", image.Reference, path)
+				}
+			}
+			for path := range held {
+				if strings.HasPrefix(path, "usr/share/doc") || strings.HasPrefix(path, "usr/share/man") {
+					t.Errorf("%s: %s is in it", image.Reference, path)
+				}
+			}
+		})
 	}
 
 	progress.Reset()
@@ -254,12 +253,52 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 	}
 }
 
+func TestAProgramOfSomebodyElseIsAnImageOfItsVersionMadeOnce(t *testing.T) {
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir.Bin(), "metrics-server")
+	if err := os.WriteFile(path, []byte("#!program"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	archives := map[string]bool{}
+	for _, key := range []string{"one", "one", "two"} {
+		image, err := Program(t.Context(), dir, "metrics.image", path, "v0.9.0", key, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image.ConfigKey != "metrics.image" || image.Reference != "journal.example.com/metrics-server:v0.9.0" {
+			t.Errorf("the image is %+v", image)
+		}
+		archives[image.Archive] = true
+		content, err := tarball.ImageFromPath(image.Archive, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := content.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(config.Config.Entrypoint, config.Config.User) != "[/metrics-server]10001:10001" {
+			t.Errorf("the configuration is %+v", config.Config)
+		}
+	}
+	if len(archives) != 2 {
+		t.Errorf("two builds of the program are %d archives", len(archives))
+	}
+}
+
 func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
-	b := build(t, checkout(t))
-	image, err := b.image(t.Context(), b.goProgram("journal-api", "apiImage"))
+	repo := checkout(t)
+	rev, err := readRevision(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := goProgram(repo, rev, "journal-api", "api.image").image(t.Context(), t.TempDir(), log.New(io.Discard, "", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +306,7 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	reference, err := image.In(target)
-	if err != nil || reference != target+"/journal-api:"+b.revision.tag() {
+	if err != nil || reference != target+"/journal-api:"+rev.tag() {
 		t.Fatalf("reference: got %s (%v)", reference, err)
 	}
 	tag, err := name.NewTag(reference)
@@ -291,10 +330,10 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 func TestBuildErrorsNameTheImage(t *testing.T) {
 	repo := checkout(t)
 	write(t, repo, "services/journal-api/main.go", "package main\n\nfunc main() { undefined() }\n")
-	b := build(t, repo)
-	_, err := b.image(t.Context(), b.goProgram("journal-api", "apiImage"))
+	archives := t.TempDir()
+	_, err := goProgram(repo, revision{version: "0.1.0", id: "0a1b2c3d4e5f"}, "journal-api", "api.image").image(t.Context(), archives, log.New(io.Discard, "", 0))
 	wantError(t, err, "go build", "undefined: undefined")
-	if left, _ := os.ReadDir(b.dir.Images()); len(left) > 0 {
+	if left, _ := os.ReadDir(archives); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
 	}
 }
@@ -328,13 +367,15 @@ func TestOnlyRecentArchivesAreKept(t *testing.T) {
 
 func TestEachDebianVersionHasATagOfItsOwn(t *testing.T) {
 	for version, want := range map[string]string{"5:7.0.15-1~deb12u1": "7.0.15-1-deb12u1", "7.2.4": "7.2.4", "1:8.0.2+ds-1": "8.0.2-ds-1"} {
-		if got := debianTag(version); got != want {
-			t.Errorf("%s: got %s, want %s", version, got, want)
-		}
+		t.Run(version, func(t *testing.T) {
+			if got := debianTag(version); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 }
 
-// needsDebian skips a test where Debian's packages cannot be had.
+// needsDebian skips a test where Debian packages are not available.
 func needsDebian(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -345,8 +386,8 @@ func needsDebian(t *testing.T) {
 	}
 }
 
-// build returns a builder for a checkout, with a cache of its own that shares the downloaded Debian packages.
-func build(t *testing.T, repo string) *builder {
+// newDir returns a cache that shares only the downloaded Debian packages.
+func newDir(t *testing.T) cache.Dir {
 	t.Helper()
 	shared, err := cache.Open()
 	if err != nil {
@@ -359,11 +400,7 @@ func build(t *testing.T, repo string) *builder {
 	if err := os.Symlink(shared.Debian(), dir.Path("debian")); err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBuilder(t.Context(), repo, dir, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return dir
 }
 
 // checkout makes a git repository with small services, all committed.

@@ -3,86 +3,64 @@ package images
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
+	"context"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"testing/fstest" // MapFS is the standard library's file system in memory
+	"maps"
+	"os/exec"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"example.com/journal/sandbox/internal/command"
 )
 
-// files are the contents of a layer by path, without a leading slash. All belong to root, and nobody else can write them. The
-// folders that lead to a file need not be named.
-type files fstest.MapFS
+// files are the contents of a layer by path, without a leading slash. Root owns all of them. The parent folders of a file need no
+// entry. An entry for a folder ends in a slash.
+type files map[string]*file
 
-func (f files) link(path, target string) {
-	f[path] = &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink | 0o777}
-}
-
-func (f files) write(path string, content []byte) {
-	f[path] = &fstest.MapFile{Data: content, Mode: 0o644}
-}
-
-func (f files) program(path string, content []byte) {
-	f[path] = &fstest.MapFile{Data: content, Mode: 0o755}
-}
-
-// add takes the files and links of a root of Debian packages. Of the permissions only "may be executed" counts: the others
-// depend on the umask of who unpacked them.
-func (f files) add(root string) error {
-	return fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
-		from := filepath.Join(root, path)
-		switch {
-		case err != nil || path == ".":
-			return err
-		case strings.HasPrefix(path, "."): // what the package debian keeps there
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.Type() == fs.ModeSymlink:
-			target, err := os.Readlink(from)
-			f.link(path, target)
-			return err
-		case entry.IsDir():
-			return nil
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		content, err := os.ReadFile(from)
-		if f.write(path, content); info.Mode()&0o111 != 0 {
-			f.program(path, content)
-		}
-		return err
-	})
+type file struct {
+	Data    []byte
+	Mode    int64
+	Link    string // the target, if it is a symbolic link
+	ModTime time.Time
 }
 
 // layer packs the files in order of their paths.
 func (f files) layer() (v1.Layer, error) {
 	var packed bytes.Buffer
 	archive := tar.NewWriter(&packed)
-	if err := archive.AddFS(fstest.MapFS(f)); err != nil {
-		return nil, err
+	for _, path := range slices.Sorted(maps.Keys(f)) {
+		header := tar.Header{Name: path, Mode: f[path].Mode, Size: int64(len(f[path].Data)), ModTime: f[path].ModTime}
+		if f[path].Link != "" {
+			header.Typeflag, header.Linkname = tar.TypeSymlink, f[path].Link
+		}
+		if err := archive.WriteHeader(&header); err != nil {
+			return nil, err
+		}
+		if _, err := archive.Write(f[path].Data); err != nil {
+			return nil, err
+		}
 	}
 	if err := archive.Close(); err != nil {
 		return nil, err
 	}
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil }
-	return tarball.LayerFromOpener(open, tarball.WithCompressedCaching)
+	return layerOf(packed.Bytes())
 }
 
-// contentTime gives different contents different times. NGINX makes the ETag and Last-Modified of a page from its time and
-// size: with one time for all files, a browser would keep the old one of two pages of the same size.
-func contentTime(content []byte) time.Time {
-	sum := sha256.Sum256(content)
-	const years = 20 * 365 * 24 * 60 * 60
-	return time.Unix(int64(binary.BigEndian.Uint32(sum[:])%years), 0)
+// rootLayer packs a root of Debian packages, without the files that the package debian keeps there for itself. Of the permissions
+// it keeps only whether a file is executable: the others, the owner and the time depend on who unpacked the packages, and when.
+func rootLayer(ctx context.Context, root string) (v1.Layer, error) {
+	packed, err := command.Output(exec.CommandContext(ctx, "tar", "--create", "--directory", root, "--sort=name", "--mtime=@0", "--owner=0", "--group=0",
+		"--numeric-owner", "--mode=u=rwX,go=rX", "--exclude=./.*", "."))
+	if err != nil {
+		return nil, err
+	}
+	return layerOf([]byte(packed))
+}
+
+func layerOf(packed []byte) (v1.Layer, error) {
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
+	return tarball.LayerFromOpener(open, tarball.WithCompressedCaching)
 }

@@ -2,153 +2,105 @@ package images
 
 import (
 	"context"
-	"crypto/sha256"
-	"fmt"
-	"io/fs"
+	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/debian"
 	"example.com/journal/sandbox/internal/command"
 )
 
-// user is who the programs run as unless the pod says otherwise. Only a number can be checked by runAsNonRoot.
-const user = "10001:10001"
+// applets are the busybox commands in the Redis image: those that its start script and its probes use, and a few for debugging.
+var applets = strings.Fields(`awk base64 basename cat chmod cp cut date dd df dirname du echo env expr false find free grep head hostname id kill ln ls
+	mkdir mktemp mv nc nslookup printf ps pwd rm sed seq sleep sort stat tail tee test timeout touch tr true uname uniq wc which xargs`)
 
-// applets are the commands that busybox stands for in the Redis image: what its start script and its probes use,
-// and a little to look around with.
-var applets = []string{
-	"awk", "base64", "basename", "cat", "chmod", "cp", "cut", "date", "dd", "df", "dirname", "du", "echo", "env", "expr", "false",
-	"find", "free", "grep", "head", "hostname", "id", "kill", "ln", "ls", "mkdir", "mktemp", "mv", "nc", "nslookup", "printf", "ps",
-	"pwd", "rm", "sed", "seq", "sleep", "sort", "stat", "tail", "tee", "test", "timeout", "touch", "tr", "true", "uname", "uniq",
-	"wc", "which", "xargs",
-}
-
-// goProgram is one of our own programs in Go: a static executable and nothing else.
-func (b *builder) goProgram(name, configKey string, ports ...string) recipe {
-	r := b.ownRecipe(name, configKey, ports...)
+// goProgram is the recipe of one of our own Go programs: a static executable and nothing else.
+func goProgram(repo string, rev revision, name, configKey string, ports ...string) recipe {
+	r := ownRecipe(rev, name, configKey, ports...)
 	r.config.Entrypoint = []string{"/" + name}
-	r.layers = goLayer(filepath.Join(b.repo, "services"), "./"+name)
+	r.layers = goLayer(filepath.Join(repo, "services"), "./"+name)
 	return r
 }
 
-// pause is the program that holds a pod together.
-func (b *builder) pause() recipe {
+// pause is the recipe of the program that holds a pod's namespaces open.
+func pause(repo string) recipe {
 	r := recipe{name: "pause", tag: "v0.1.0", config: config("pause", "v0.1.0", "")}
 	r.config.Entrypoint = []string{"/pause"}
-	r.layers = goLayer(filepath.Join(b.repo, "sandbox"), "./images/pause")
+	r.layers = goLayer(filepath.Join(repo, "sandbox"), "./images/pause")
 	return r
 }
 
-// web is NGINX, out of a root of its packages, with the journal's page.
-func (b *builder) web(root string) recipe {
-	r := b.ownRecipe("journal-web", "frontendImage", "8080/tcp")
+// webServer is the recipe of NGINX, from a root of its packages, with the journal's page.
+func webServer(repo string, rev revision, root string) recipe {
+	r := ownRecipe(rev, "journal-web", "frontend.image", "8080/tcp")
 	r.inputs = append(r.inputs, filepath.Base(root))
 	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
 	r.config.StopSignal = "SIGQUIT"
-	r.layers = func(context.Context) ([]files, error) {
-		system, err := debianFiles(root)
+	r.layers = func(ctx context.Context) ([]v1.Layer, error) {
+		page, err := page(repo, rev)
 		if err != nil {
 			return nil, err
 		}
-		page, err := b.page()
-		return []files{system, page}, err
+		return debianLayers(ctx, root, page)
 	}
 	return r
 }
 
-// htmlFolder is where NGINX finds the page in its image.
-const htmlFolder = "usr/share/nginx/html/"
-
-// page returns the files of services/journal-web that git knows or would take, and the assets under their hashed names too.
-func (b *builder) page() (files, error) {
-	page := files{}
-	for _, name := range b.revision.files {
-		target := ""
-		if name == "journal-web/nginx.conf" {
-			target = "etc/nginx/nginx.conf"
-		} else if path, ok := strings.CutPrefix(name, "journal-web/html/"); ok {
-			target = htmlFolder + path
-		} else {
-			continue
-		}
-		content, err := os.ReadFile(filepath.Join(b.repo, "services", name))
-		if err != nil {
-			return nil, err
-		}
-		page.write(target, content)
-		page[target].ModTime = contentTime(content)
-	}
-	page.hashAssets()
-	return page, nil
-}
-
-// reference is an attribute of the page's HTML that may name an asset: what is before the name, and the name.
-var reference = regexp.MustCompile(`((?:href|src)="/?)([^"]+)"`)
-
-// hashAssets has the HTML ask for its assets by names with a hash of their content, such as journal.0123456789.css, which a
-// browser may keep for good. They are there under their own names as well: NGINX serves these for a hash of another version.
-func (f files) hashAssets() {
-	for path, document := range f {
-		if filepath.Ext(path) != ".html" {
-			continue
-		}
-		document.Data = reference.ReplaceAllFunc(document.Data, func(attribute []byte) []byte {
-			parts := reference.FindSubmatch(attribute)
-			name := string(parts[2])
-			asset, extension := f[htmlFolder+name], filepath.Ext(name)
-			if asset == nil || extension == ".html" {
-				return attribute
-			}
-			hash := sha256.Sum256(asset.Data)
-			hashed := fmt.Sprintf("%s.%x%s", strings.TrimSuffix(name, extension), hash[:5], extension)
-			f[htmlFolder+hashed] = asset
-			return fmt.Appendf(nil, `%s%s"`, parts[1], hashed)
-		})
-		document.ModTime = contentTime(document.Data)
-	}
-}
-
-// redis is Redis, out of a root of its packages, with a shell and the few commands that a start script and a probe need.
-func (b *builder) redis(root string) recipe {
+// redisServer is the recipe of Redis, from a root of its packages, with a shell and the commands of its start script and probes.
+func redisServer(root string) recipe {
 	version := debian.Version(root, "redis-server")
 	r := recipe{
-		name: "redis", configKey: "redisImage", tag: debianTag(version),
+		name: "redis", configKey: "redis.image", tag: debianTag(version),
 		inputs: []string{filepath.Base(root)}, config: config("redis", version, "", "6379/tcp"),
 	}
 	r.config.Cmd = []string{"redis-server"}
-	r.layers = func(context.Context) ([]files, error) {
-		system, err := debianFiles(root)
-		system.link("usr/bin/sh", "dash")
+	r.layers = func(ctx context.Context) ([]v1.Layer, error) {
+		links := files{"usr/bin/sh": {Link: "dash", Mode: 0o777}}
 		for _, applet := range applets {
-			system.link("usr/bin/"+applet, "busybox")
+			links["usr/bin/"+applet] = &file{Link: "busybox", Mode: 0o777}
 		}
-		return []files{system}, err
+		return debianLayers(ctx, root, links)
 	}
 	return r
 }
 
-// ownRecipe starts the recipe of an image whose content comes from the services folder.
-func (b *builder) ownRecipe(name, configKey string, ports ...string) recipe {
+// Program returns the image of a static program of somebody else's, which it makes if it is not in the cache. The key names all
+// that the program is built from, and the version is the image's tag. Only a node that cannot pull their own image needs it.
+func Program(ctx context.Context, dir cache.Dir, configKey, path, version, key string, progress io.Writer) (Image, error) {
+	name := filepath.Base(path)
+	r := recipe{name: name, configKey: configKey, tag: version, inputs: []string{key}, config: config(name, version, "")}
+	r.config.Entrypoint = []string{"/" + name}
+	r.layers = func(context.Context) ([]v1.Layer, error) {
+		program, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		layer, err := files{name: {Mode: 0o755, Data: program}}.layer()
+		return []v1.Layer{layer}, err
+	}
+	return r.image(ctx, dir.Images(), log.New(progress, "image ", 0))
+}
+
+// ownRecipe returns the common part of the recipes whose content comes from the services folder.
+func ownRecipe(rev revision, name, configKey string, ports ...string) recipe {
 	return recipe{
-		name:      name,
-		configKey: configKey,
-		tag:       b.revision.tag(),
-		inputs:    []string{b.revision.content},
-		config:    config(name, b.revision.version, b.revision.id, ports...),
+		name: name, configKey: configKey, tag: rev.tag(),
+		inputs: []string{rev.content}, config: config(name, rev.version, rev.id, ports...),
 	}
 }
 
-// config returns what all images share.
+// config returns the configuration that all images share.
 func config(title, version, revision string, ports ...string) v1.Config {
 	c := v1.Config{
-		User: user, WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		// The user of the programs, unless the pod sets another. Kubernetes can check only a number for runAsNonRoot.
+		User: "10001:10001", WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		Labels:       map[string]string{"org.opencontainers.image.title": title, "org.opencontainers.image.version": version},
 		ExposedPorts: map[string]struct{}{},
 	}
@@ -161,43 +113,43 @@ func config(title, version, revision string, ports ...string) v1.Config {
 	return c
 }
 
-// debianFiles returns a root of Debian packages, with the little that its programs expect besides.
-func debianFiles(root string) (files, error) {
-	system := files{"tmp": {Mode: fs.ModeDir | fs.ModeSticky | 0o777}}
-	system.write("etc/passwd", []byte("root:x:0:0:root:/:/sbin/nologin\njournal:x:10001:10001:journal:/:/sbin/nologin\n"))
-	system.write("etc/group", []byte("root:x:0:\njournal:x:10001:\n"))
-	// Without it the C library asks DNS before it looks into /etc/hosts.
-	system.write("etc/nsswitch.conf", []byte("passwd: files\ngroup: files\nhosts: files dns\n"))
-	return system, system.add(root)
-}
-
-// debianTag turns a Debian version into an image tag: 5:7.0.15-1~deb12u1 becomes 7.0.15-1-deb12u1. Debian's revision
-// stays, since a security update is another content and must have another tag.
+// debianTag turns a Debian version into an image tag: 5:7.0.15-1~deb12u1 becomes 7.0.15-1-deb12u1. It keeps Debian's revision,
+// since a security update changes the content and so must change the tag.
 func debianTag(version string) string {
-	if _, after, ok := strings.Cut(version, ":"); ok {
-		version = after
-	}
+	version = version[strings.Index(version, ":")+1:] // all of it if there is no epoch
 	return strings.NewReplacer("~", "-", "+", "-").Replace(version)
 }
 
-// goLayer is a layer with one static program, which has its folder's name and depends on its source and the Go version alone.
-func goLayer(module, source string) func(context.Context) ([]files, error) {
-	return func(ctx context.Context) ([]files, error) {
-		out, err := os.MkdirTemp("", "journal-image-")
+// debianLayers returns a layer with a root of Debian packages, and one with our own files and a few that the programs expect.
+func debianLayers(ctx context.Context, root string, own files) ([]v1.Layer, error) {
+	own["tmp/"] = &file{Mode: 0o1777}
+	for path, text := range map[string]string{
+		"etc/passwd": "root:x:0:0:root:/:/sbin/nologin\njournal:x:10001:10001:journal:/:/sbin/nologin\n",
+		"etc/group":  "root:x:0:\njournal:x:10001:\n",
+		// Without it, the C library asks DNS before it reads /etc/hosts.
+		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+	} {
+		own[path] = &file{Mode: 0o644, Data: []byte(text)}
+	}
+	system, err := rootLayer(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := own.layer()
+	return []v1.Layer{system, layer}, err
+}
+
+// goLayer returns a layer with one static program. The program has its folder's name, and depends only on its source and on Go.
+func goLayer(module, source string) func(context.Context) ([]v1.Layer, error) {
+	return func(ctx context.Context) ([]v1.Layer, error) {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/dev/stdout", source)
+		cmd.Dir = module
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
+		program, err := command.Output(cmd)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = os.RemoveAll(out) }()
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out+"/", source)
-		cmd.Dir = module
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
-		if _, err := command.Output(cmd); err != nil {
-			return nil, err
-		}
-		name := filepath.Base(source)
-		content, err := os.ReadFile(filepath.Join(out, name))
-		layer := files{}
-		layer.program(name, content)
-		return []files{layer}, err
+		layer, err := files{filepath.Base(source): {Mode: 0o755, Data: []byte(program)}}.layer()
+		return []v1.Layer{layer}, err
 	}
 }

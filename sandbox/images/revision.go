@@ -3,51 +3,47 @@ package images
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/semver"
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"example.com/journal/sandbox/internal/command"
 )
 
-// semver is a version as services/VERSION holds it. A tag cannot hold a "+".
-var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$`)
-
-// revision says which content the services folder has.
+// revision identifies the content of the services folder.
 type revision struct {
 	version string
-	// id is the last commit that changed the folder, or content if the files are not what the commit holds.
+	// id is the last commit that changed the folder, or content if the files differ from that commit.
 	id string
 	// content is a hash of the files.
 	content string
-	// files are those of the folder that git knows or would take, relative to it.
+	// files are the files of the folder that git tracks or would add, relative to the checkout.
 	files []string
 }
 
 // tag is the tag of the images made of this content.
 func (r revision) tag() string { return "v" + r.version + "-" + r.id[:12] }
 
-// readRevision finds the revision of repo's services folder. It writes nothing into the checkout: a build by root must not
-// leave files there that its owner cannot change.
+// readRevision finds the revision of repo's services folder. It writes nothing into the checkout, because files written by root
+// could not be changed by its owner.
 func readRevision(ctx context.Context, repo string) (revision, error) {
-	services := filepath.Join(repo, "services")
-	version, err := os.ReadFile(filepath.Join(services, "VERSION"))
+	text, err := os.ReadFile(filepath.Join(repo, "services", "VERSION"))
 	if err != nil {
 		return revision{}, fmt.Errorf("the version of the services: %w; write one such as 0.1.0 into it", err)
 	}
-	r := revision{version: strings.TrimSpace(string(version))}
-	if !semver.MatchString(r.version) {
+	r := revision{version: strings.TrimSpace(string(text))}
+	if semver.Canonical("v"+r.version) != "v"+r.version { // a version without "+", which a tag cannot contain
 		return revision{}, fmt.Errorf(`services/VERSION %q: not a semantic version; write three numbers such as "0.1.0"`, r.version)
 	}
 	git := func(args ...string) (string, error) {
-		// A checkout may belong to another user, as it does when root builds: git would refuse that.
+		// When root builds, another user may own the checkout, which git would refuse.
 		cmd := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-c", "safe.directory=*"}, args...)...)
 		cmd.Dir = repo
 		// In a hook, git's own variables point elsewhere.
@@ -56,36 +52,31 @@ func readRevision(ctx context.Context, repo string) (revision, error) {
 		return strings.TrimSpace(out), err
 	}
 	prefix, err := git("rev-parse", "--show-prefix")
-	if errors.Is(err, exec.ErrNotFound) {
-		return revision{}, fmt.Errorf("git is not on PATH: install it; tags of images name a git revision: %w", err)
+	if err == nil && prefix != "" {
+		err = fmt.Errorf("it is the folder %s of one", prefix)
 	}
-	if err != nil || prefix != "" {
-		return revision{}, fmt.Errorf("%s is not the top of a git checkout, and tags of images name a git revision: clone the repository instead of copying its files, or run `git init` there", repo)
+	if err != nil {
+		return revision{}, fmt.Errorf("%s is not the top of a git checkout, and tags of images name a git revision: clone the repository instead of copying its files, or run `git init` there: %w", repo, err)
 	}
 	listed, err := git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "services")
 	if err != nil {
 		return revision{}, err
 	}
-	hash := sha256.New()
-	for _, name := range slices.Sorted(strings.SplitSeq(strings.Trim(listed, "\x00"), "\x00")) {
-		content, err := os.ReadFile(filepath.Join(repo, name))
-		if errors.Is(err, fs.ErrNotExist) { // deleted, and not committed
-			continue
-		}
-		if err != nil {
-			return revision{}, err
-		}
-		name = strings.TrimPrefix(name, "services/")
-		r.files = append(r.files, name)
-		fmt.Fprintf(hash, "%q %x\n", name, sha256.Sum256(content))
+	r.files = slices.DeleteFunc(strings.FieldsFunc(listed, func(r rune) bool { return r == 0 }), func(name string) bool {
+		_, err := os.Lstat(filepath.Join(repo, name))
+		return err != nil // deleted, and not committed
+	})
+	hash, err := dirhash.Hash1(r.files, func(name string) (io.ReadCloser, error) { return os.Open(filepath.Join(repo, name)) })
+	if err != nil {
+		return revision{}, err
 	}
-	r.content = hex.EncodeToString(hash.Sum(nil))
+	r.content = fmt.Sprintf("%x", sha256.Sum256([]byte(hash))) // in characters that a tag may contain
 	r.id = r.content
 	changes, err := git("status", "--porcelain", "--", "services")
 	if err != nil || changes != "" {
 		return r, err
 	}
-	// There may be no commit of the folder, where git ignores it.
+	// The folder may have no commit if git ignores it.
 	if commit, err := git("log", "-1", "--format=%H", "HEAD", "--", "services"); err == nil && commit != "" {
 		r.id = commit
 	}

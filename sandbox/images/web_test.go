@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,9 +43,11 @@ func TestHTMLNamesItsAssetsByTheirContent(t *testing.T) {
 		js:           "one()",
 		"robots.txt": "",
 	} {
-		if got := string(before[htmlFolder+name].Data); got != want {
-			t.Errorf("%s: got %s, want %s", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := string(before[htmlFolder+name].Data); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 	if len(before) != 8 {
 		t.Errorf("files: got %d, want NGINX's configuration and the seven", len(before))
@@ -58,7 +63,7 @@ func TestHTMLNamesItsAssetsByTheirContent(t *testing.T) {
 	}
 }
 
-// securityHeaders is what every answer says, or how that starts.
+// securityHeaders are the headers of every answer, or how their values begin.
 var securityHeaders = map[string]string{
 	"Content-Security-Policy":      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; ",
 	"Cross-Origin-Opener-Policy":   "same-origin",
@@ -71,7 +76,7 @@ var securityHeaders = map[string]string{
 
 func TestNginxServesThePage(t *testing.T) {
 	needsDebian(t)
-	page := pageOf(t, "../..")
+	page := pageOf(t, checkedOut(t))
 	css, js, svg := page.hashed(t, "journal", ".css"), page.hashed(t, "journal", ".js"), page.hashed(t, "favicon", ".svg")
 	text := func(name string) string { return string(page[htmlFolder+name].Data) }
 	nginx := startNginx(t, page)
@@ -95,7 +100,7 @@ func TestNginxServesThePage(t *testing.T) {
 		headers           []string
 		status            int
 		cache             string
-		body              string // all of it, or "" where it does not matter
+		body              string // the whole body, or "" if it does not matter
 		want              headers
 	}{
 		{"the page is asked for each time", "GET /", nil, 200, asked, index, kind("text/html; charset=utf-8")},
@@ -167,17 +172,81 @@ func TestNginxServesThePage(t *testing.T) {
 	})
 }
 
+func TestNoClientWritesLinesOfItsOwnIntoNginxsLog(t *testing.T) {
+	needsDebian(t)
+	nginx := startNginx(t, pageOf(t, checkedOut(t)))
+	const line, color = "2026/11/24 12:00:00 [emerg] 1#1: forged", "\x1b[31mforged"
+	for _, c := range []struct {
+		sentence string
+		request  string
+		status   int
+	}{
+		{"a line feed in a path", "GET /none%0a" + url.PathEscape(line), 404},
+		{"a carriage return in a path that looks cacheable", "GET /none%0d%0a" + url.PathEscape(line) + ".0123456789.css", 404},
+		{"a color in a path", "GET /" + url.PathEscape(color), 404},
+		{"a path that is cut off", "GET /" + strings.Repeat("x", 300) + "%0a" + url.PathEscape(line), 404},
+		{"a page in front of the line feed", "GET /index.html%0a/" + url.PathEscape(line), 404},
+		{"a body that is too large", "POST / " + strings.Repeat("x", 1025), 413},
+	} {
+		t.Run(c.sentence, func(t *testing.T) {
+			if got := nginx.get(t, c.request); got.status != c.status {
+				t.Errorf("got %d, want %d", got.status, c.status)
+			}
+		})
+	}
+	nginx.raw(t, "POST / HTTP/1.1\r\nHost: journal.localhost\r\nReferer: "+color+"\r\nContent-Length: 1025\r\n\r\n")
+	nginx.raw(t, "GET / HTTP/1.1\r\nHost: journal.localhost\r\n"+color+": x\r\n\r\n")
+	nginx.raw(t, "GET /\x1b[31m HTTP/1.1\r\nHost: "+color+"\r\n\r\n")
+	nginx.raw(t, line+"\r\n\r\n")
+	lines := nginx.stop(t)
+	requests := 0
+	for text := range strings.Lines(lines) {
+		var entry struct{ Msg, Path string }
+		if err := json.Unmarshal([]byte(text), &entry); err != nil || entry.Msg != "request" {
+			t.Errorf("a line that is no request: %q", text)
+			continue
+		}
+		if strings.Contains(text, "\x1b") {
+			t.Errorf("a byte of a terminal's language: %q", text)
+		}
+		requests++
+	}
+	if requests < 8 {
+		t.Errorf("%d requests are in the log, want all:\n%s", requests, lines)
+	}
+}
+
 // pageOf returns the page's files as they are in the image.
 func pageOf(t *testing.T, repo string) files {
 	t.Helper()
-	page, err := build(t, repo).page()
+	rev, err := readRevision(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := page(repo, rev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return page
 }
 
-// hashed returns the name under which the HTML asks for an asset, and checks that it says what is in it.
+// checkedOut returns the path of the repository that this file is in.
+func checkedOut(t *testing.T) string {
+	t.Helper()
+	// Go's test cache notices only files whose name begins with the module's folder, as here. It does not see what git reads.
+	repository := os.DirFS(os.Getenv("PWD") + "/../..")
+	if err := fs.WalkDir(repository, "services", func(name string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			_, err = fs.Stat(repository, name)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return "../.."
+}
+
+// hashed returns the name by which the HTML refers to an asset, and checks that the hash in it is that of the content.
 func (f files) hashed(t *testing.T, stem, extension string) string {
 	t.Helper()
 	sum := sha256.Sum256(f[htmlFolder+stem+extension].Data)
@@ -188,14 +257,33 @@ func (f files) hashed(t *testing.T, stem, extension string) string {
 	return name
 }
 
-// nginx is the image's NGINX on a loopback port, with the image's files below a folder instead of "/".
-type nginx struct{ dir, address string }
+// nginx is the image's NGINX on a loopback port, with a folder instead of "/" as the root of the image's files.
+type nginx struct {
+	dir, address string
+	stop         func(*testing.T) (log string) // stops it gracefully
+}
 
-// startNginx starts NGINX with the image's configuration, in which only the paths and the port are others.
+// raw sends bytes as they are, and reads until NGINX closes the connection or has answered.
+func (n nginx) raw(t *testing.T, request string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", n.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = conn.Read(make([]byte, 1<<10))
+}
+
+// startNginx starts NGINX with the image's configuration, in which it changes only the paths and the port.
 func startNginx(t *testing.T, page files) nginx {
 	t.Helper()
-	b := build(t, "../..")
-	root, err := debian.Extract(t.Context(), b.dir.Debian(), "nginx", "nginx")
+	root, err := debian.Extract(t.Context(), newDir(t).Debian(), io.Discard, "nginx", "nginx")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,10 +321,10 @@ func startNginx(t *testing.T, page files) nginx {
 	write(t, n.dir, "tmp/.keep", "")
 
 	var log bytes.Buffer
-	// Started by root, NGINX would run its workers as somebody who cannot read the test's folder. Others cannot choose.
+	// If root starts NGINX, its workers run by default as a user who cannot read the test's folder. Other users cannot choose.
 	cmd := exec.Command(program, "-e", "stderr", "-g", "daemon off; user root;", "-c", filepath.Join(n.dir, "etc/nginx/nginx.conf"))
 	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // A test that dies leaves none behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a test that dies leaves no NGINX behind
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -246,12 +334,14 @@ func startNginx(t *testing.T, page files) nginx {
 		exit = cmd.Wait()
 		close(exited)
 	}()
-	t.Cleanup(func() {
+	n.stop = func(t *testing.T) string {
 		_ = cmd.Process.Signal(syscall.SIGQUIT)
 		if <-exited; exit != nil {
 			t.Errorf("nginx exited: %v\n%s", exit, log.String())
 		}
-	})
+		return log.String()
+	}
+	t.Cleanup(func() { n.stop(t) })
 	for deadline := time.After(10 * time.Second); ; {
 		if conn, err := net.Dial("tcp", n.address); err == nil {
 			_ = conn.Close()
@@ -274,7 +364,7 @@ type answer struct {
 	body   string
 }
 
-// get sends a request, written as method, path and, if there is one, body. No encoding is asked for unless a header does.
+// get sends a request, written as method, path and, if there is one, body. Only a header asks for an encoding.
 func (n nginx) get(t *testing.T, request string, headers ...string) answer {
 	t.Helper()
 	method, rest, _ := strings.Cut(request, " ")

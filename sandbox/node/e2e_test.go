@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,17 +43,12 @@ func TestNodeLifecycle(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	l := newLifecycle(ctx, t)
-	t.Setenv("GOGC", "400") // as the go command of a build may have it
+	t.Setenv("GOGC", "400") // a build may set it for the go command
 	before := machineState(t, l.dir)
 
 	l.start("with nothing")
 	for _, archive := range []string{l.image(PauseImage), l.image(probeImage)} {
 		l.must(l.node.ImportImage(ctx, archive))
-	}
-	images, err := l.node.Images(ctx)
-	l.must(err)
-	if want := []string{PauseImage, probeImage}; !slices.Equal(images, want) {
-		t.Errorf("images are %q, not %q", images, want)
 	}
 	l.kubectl("apply", "--server-side", "-f", "testdata/pods.yaml")
 	l.podsReady()
@@ -61,7 +58,7 @@ func TestNodeLifecycle(t *testing.T) {
 		l.equal("10001 10001\n", "exec", "-n", "probe", "deploy/client", "--", "/probe", "id")
 		for _, url := range []string{"http://server", "http://server-0.servers:8080", "http://server.probe.svc.cluster.local"} {
 			get := []string{"exec", "-n", "probe", "deploy/client", "--", "/probe", "get", url}
-			// Services and names follow a moment after the pods are ready.
+			// Services and DNS names work a moment after the pods are ready.
 			l.eventually(url+" leads somewhere", func() error { _, err := l.try(get...); return err })
 			l.equal("started ", get...)
 		}
@@ -69,11 +66,12 @@ func TestNodeLifecycle(t *testing.T) {
 		l.equal("serving /data/words\n", "logs", "-n", "probe", "server-0")
 	})
 	t.Run("nothing of the caller's environment reaches the node and its programs", func(t *testing.T) {
-		state := l.with(t).running().Status()
-		if len(state.Components) != 11 {
-			t.Errorf("%d programs run: %v", len(state.Components), state.Components)
+		node := l.with(t).running()
+		components := node.Components()
+		if len(components) != 11 {
+			t.Errorf("%d programs run: %v", len(components), components)
 		}
-		for _, c := range append(state.Components, Component{Name: "the node", PID: state.PID}) {
+		for _, c := range append(components, process.Child{Name: "the node", PID: node.PID}) {
 			environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.PID))
 			if err != nil {
 				t.Fatal(err)
@@ -88,6 +86,16 @@ func TestNodeLifecycle(t *testing.T) {
 		}
 	})
 	t.Run("the Ingress leads from the machine to the pod", func(t *testing.T) { l.with(t).ingress("started ") })
+	t.Run("no namespace but the journal's names a Middleware", func(t *testing.T) {
+		l := l.with(t)
+		l.kubectl("apply", "-f", "testdata/middleware.yaml")
+		url := fmt.Sprintf("http://127.0.0.1:%d/", l.config.HTTPPort)
+		l.eventually("the Ingress that was made last answers", func() error { return answers(ctx, url, "last.localhost", "started ") })
+		if err := answers(ctx, url, "middleware.localhost", "started "); err == nil || !strings.Contains(err.Error(), "404") {
+			t.Errorf("the Ingress with a Middleware of the journal's is served: %v", err)
+		}
+		l.kubectl("delete", "-f", "testdata/middleware.yaml")
+	})
 	t.Run("a port of a pod can be forwarded", func(t *testing.T) { l.with(t).portForward("started ") })
 	t.Run("pods cannot reach etcd, the machine or the world", func(t *testing.T) {
 		l := l.with(t)
@@ -102,6 +110,71 @@ func TestNodeLifecycle(t *testing.T) {
 		if err == nil || !strings.Contains(out, "violates PodSecurity") {
 			t.Errorf("kubectl run with hostNetwork: %v: %s", err, out)
 		}
+	})
+	t.Run("a Service takes over no address but its own", func(t *testing.T) {
+		l := l.with(t)
+		l.kubectl("apply", "-f", "testdata/external.yaml")
+		get := func(address string) []string {
+			return []string{"exec", "-n", "probe", "deploy/client", "--", "/probe", "get", "http://" + address + ":8081"}
+		}
+		l.eventually("the Service leads somewhere", func() error { _, err := l.try(get("external")...); return err })
+		if out, err := l.try(get("192.0.2.10")...); err == nil {
+			t.Errorf("its externalIPs lead there too: %s", out)
+		}
+		rules, err := exec.CommandContext(ctx, "nsenter", "--target", fmt.Sprint(l.running().PID), "--mount", "--net", "/usr/sbin/nft", "list", "table", "ip", "kube-proxy").CombinedOutput()
+		if l.must(err); !strings.Contains(string(rules), "probe/external") || strings.Contains(string(rules), "192.0.2.10") {
+			t.Errorf("kube-proxy's rules are\n%s", rules)
+		}
+		l.kubectl("delete", "-f", "testdata/external.yaml")
+	})
+	t.Run("a pod has 1024 processes and threads at most", func(t *testing.T) {
+		l := l.with(t)
+		threads := func(count string) (string, error) {
+			return l.try("exec", "-n", "probe", "deploy/client", "--", "/probe", "threads", count)
+		}
+		if out, err := threads("500"); err != nil {
+			t.Errorf("500 threads: %v: %s", err, out)
+		}
+		if out, err := threads("1100"); err == nil || !strings.Contains(out, "failed to create new OS thread") {
+			t.Errorf("1100 threads: %v: %s", err, out)
+		}
+		l.equal("10001 10001\n", "exec", "-n", "probe", "deploy/client", "--", "/probe", "id") // it goes on
+	})
+	t.Run("what a policy refuses is in the audit log, and no Secret is", func(t *testing.T) {
+		l := l.with(t)
+		l.kubectl("apply", "-f", "testdata/policy.yaml")
+		create := []string{"create", "configmap", "refused", "-n", "probe", "--as", "alice", "--as-group", "system:masters"}
+		l.eventually("the policy refuses", func() error {
+			out, err := l.try(create...)
+			if err == nil {
+				l.kubectl("delete", "configmap", "refused", "-n", "probe")
+				return errors.New("it does not")
+			}
+			if !strings.Contains(out, "no ConfigMap is called refused") {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
+		l.kubectl("create", "secret", "generic", "-n", "probe", "audited", "--from-literal", "text=plainly-audited")
+		l.kubectl("exec", "-n", "probe", "deploy/client", "--", "/probe", "id")
+		path := filepath.Join(l.dir.Logs(), "audit.log")
+		text, err := os.ReadFile(path)
+		l.must(err)
+		for what, want := range map[string][]string{
+			"the refusal": {`"verb":"create"`, `"username":"alice"`, `"name":"refused"`, `"code":422`, "no ConfigMap is called refused", "validation_failure"},
+			"the Secret":  {`"verb":"create"`, `"name":"audited"`, `"code":201`},
+			"the command": {`"subresource":"exec"`, `"namespace":"probe"`},
+		} {
+			if !slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+				return !slices.ContainsFunc(want, func(part string) bool { return !strings.Contains(line, part) })
+			}) {
+				t.Errorf("%s has no line in %s with all of %q", what, path, want)
+			}
+		}
+		if strings.Contains(string(text), "plainly-audited") {
+			t.Error("the content of a Secret is in the audit log")
+		}
+		l.kubectl("delete", "-f", "testdata/policy.yaml")
 	})
 	t.Run("Secrets are encrypted at rest", func(t *testing.T) {
 		l := l.with(t)
@@ -126,12 +199,23 @@ func TestNodeLifecycle(t *testing.T) {
 		l.eventually("the policy is gone", func() error { _, err := l.try(get...); return err })
 	})
 	t.Run("a second start uses the running node", func(t *testing.T) {
-		pid := l.node.PID()
+		pid := l.node.PID
 		l := l.with(t)
 		l.start("again")
-		if l.node.PID() != pid {
-			t.Errorf("process %d has become %d", pid, l.node.PID())
+		if l.node.PID != pid {
+			t.Errorf("process %d has become %d", pid, l.node.PID)
 		}
+	})
+	t.Run("no dead process is left of a pod that is gone", func(t *testing.T) {
+		l := l.with(t)
+		l.kubectl("delete", "pod", "-n", "probe", "server-0")
+		l.serverSays("started ended started ")
+		l.eventually("all are reaped", func() error {
+			if dead := deadBelow(l.node.PID); len(dead) > 0 {
+				return fmt.Errorf("dead are %v", dead)
+			}
+			return nil
+		})
 	})
 	t.Run("pods and their data come back after a stop", func(t *testing.T) {
 		l := l.with(t)
@@ -139,19 +223,13 @@ func TestNodeLifecycle(t *testing.T) {
 		compare(t, before, machineState(t, l.dir))
 		l.start("with data")
 		l.podsReady()
-		l.eventually("the server has its data", func() error {
-			out, err := l.try("exec", "-n", "probe", "deploy/client", "--", "/probe", "get", "http://server")
-			if want := "started ended started "; err == nil && out != want {
-				err = fmt.Errorf("%q, not %q", out, want)
-			}
-			return err
-		})
+		l.serverSays("started ended started ended started ")
 	})
 	t.Run("nothing outlives a killed node", func(t *testing.T) {
 		l := l.with(t)
 		running, err := Running(l.dir)
 		l.must(err)
-		l.must(syscall.Kill(running.PID(), syscall.SIGKILL))
+		l.must(syscall.Kill(running.PID, syscall.SIGKILL))
 		l.eventually("it is gone", func() error { return gone(l.dir) })
 		l.must(Stop(ctx, l.dir))
 		compare(t, before, machineState(t, l.dir))
@@ -160,13 +238,13 @@ func TestNodeLifecycle(t *testing.T) {
 	})
 	t.Run("a component that ends is named", func(t *testing.T) {
 		l := l.with(t)
-		for _, c := range l.running().Status().Components {
+		for _, c := range l.running().Components() {
 			if c.Name == "kube-scheduler" {
 				l.must(syscall.Kill(c.PID, syscall.SIGKILL))
 			}
 		}
 		l.eventually("it is gone", func() error { return gone(l.dir) })
-		if _, err := Running(l.dir); err == nil || !strings.Contains(err.Error(), "kube-scheduler exited: killed") {
+		if _, err := Running(l.dir); err == nil || !strings.Contains(err.Error(), "kube-scheduler exited: signal: killed") {
 			t.Errorf("Running says %v", err)
 		}
 		l.must(Stop(ctx, l.dir))
@@ -183,14 +261,14 @@ type lifecycle struct {
 	node   *Node
 }
 
-// newLifecycle has a cache folder of its own that shares the programs of the usual one, and ports nobody has.
+// newLifecycle returns a node with its own cache folder and free ports. It shares the programs of the usual cache folder.
 func newLifecycle(ctx context.Context, t *testing.T) *lifecycle {
 	t.Helper()
 	usual, err := cache.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not t.TempDir: below /tmp may be a tmpfs, where etcd and images take memory.
+	// Not t.TempDir: /tmp may be a tmpfs, where the files of etcd and the images would take memory.
 	root := usual.Path("node-test")
 	dir, err := cache.At(root)
 	if err != nil {
@@ -217,7 +295,7 @@ func newLifecycle(ctx context.Context, t *testing.T) *lifecycle {
 	return l
 }
 
-// with is the same node for a subtest.
+// with returns the same node for a subtest.
 func (l *lifecycle) with(t *testing.T) *lifecycle {
 	other := *l
 	other.t = t
@@ -294,6 +372,17 @@ func (l *lifecycle) podsReady() {
 	l.t.Logf("pods ready: %.1f s", time.Since(began).Seconds())
 }
 
+func (l *lifecycle) serverSays(want string) {
+	l.t.Helper()
+	l.eventually("the server has its data", func() error {
+		out, err := l.try("exec", "-n", "probe", "deploy/client", "--", "/probe", "get", "http://server")
+		if err == nil && out != want {
+			err = fmt.Errorf("%q, not %q", out, want)
+		}
+		return err
+	})
+}
+
 func (l *lifecycle) ingress(want string) {
 	l.t.Helper()
 	l.eventually("the Ingress answers", func() error {
@@ -363,7 +452,23 @@ func (l *lifecycle) image(reference string) string {
 	return archive
 }
 
-// gone says what is left of a node.
+// deadBelow returns what /proc says of the zombie processes below pid.
+func deadBelow(pid int) (dead []string) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		for child := range strings.FieldsSeq(string(text)) {
+			if stat, _ := os.ReadFile("/proc/" + child + "/stat"); strings.Contains(string(stat), ") Z ") {
+				dead = append(dead, string(stat))
+			}
+			number, _ := strconv.Atoi(child)
+			dead = append(dead, deadBelow(number)...)
+		}
+	}
+	return dead
+}
+
+// gone returns an error that says what is left of a node.
 func gone(dir cache.Dir) error {
 	if disk.Locked(daemon.LockFile(dir)) {
 		return fmt.Errorf("the node runs")
@@ -380,7 +485,7 @@ func gone(dir cache.Dir) error {
 	return nil
 }
 
-// machineState is what the node must not change about the machine, by name.
+// machineState returns, by name, what the node must not change on the machine.
 func machineState(t *testing.T, dir cache.Dir) map[string]string {
 	t.Helper()
 	state := map[string]string{}
@@ -439,7 +544,7 @@ func compare(t *testing.T, before, after map[string]string) {
 	}
 }
 
-// machineAddresses has a listener on each of the machine's addresses but loopback.
+// machineAddresses opens a listener on each IPv4 address of the machine except loopback, and returns where they listen.
 func machineAddresses(t *testing.T) []string {
 	t.Helper()
 	addresses, err := net.InterfaceAddrs()

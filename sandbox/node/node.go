@@ -1,25 +1,23 @@
 // Package node runs a real one-node Kubernetes: etcd, the control plane, containerd, kubelet, kube-proxy, DNS, network
 // policies, local volumes and an Ingress controller.
 //
-// All of it lives in network, mount, PID, UTS and IPC namespaces of its own, below one process (the node) that is PID 1 in
-// there. So nothing of it shows among the machine's interfaces, firewall rules and mounts, and when the node's process
-// ends, however it ends, the kernel ends and removes everything else. The machine sees two TCP listeners on
+// All of it runs in its own network, mount, PID, UTS and IPC namespaces, below one process (the node) that is PID 1 there. So
+// the machine's interfaces, firewall rules and mounts show nothing of it. However the node's process ends, the kernel then ends
+// and removes everything else. The machine sees two TCP listeners on
 // 127.0.0.1 (the Ingress and the apiserver), files below cache.Dir, and one cgroup while it runs.
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -39,85 +37,61 @@ const (
 	PauseImage = components.PauseImage
 	// IngressClass is the class that the node's Ingress controller serves.
 	IngressClass = components.IngressClass
+	// DNS is the address range at which the node's DNS listens. The DNS server is no pod.
+	DNS = machine.NodeIP + "/32"
 )
 
-// startTimeout leaves the node time to say itself what it waited for.
+// startTimeout leaves the node time to report what it waited for.
 const startTimeout = daemon.BootTimeout + 20*time.Second
 
-// packages are the Debian packages whose programs the node runs; their folder is the root of its mount namespace.
-var packages = []string{"containerd", "runc", "containernetworking-plugins", "nftables", "iptables", "ipset", "mount"}
+// packages are the Debian packages with the programs that the node runs. Their folder is the root of its mount namespace.
+var packages = []string{"tini", "containerd", "runc", "containernetworking-plugins", "nftables", "iptables", "ipset", "mount"}
 
 // ErrNotRunning says that there is no node.
 var ErrNotRunning = errors.New("the sandbox is not running")
 
-// Ports are those of 127.0.0.1 that lead to the node: to the Ingress for HTTP (0 means 8080) and HTTPS (8443), and to the
-// apiserver (16443).
+// Ports are the ports of 127.0.0.1 that lead to the node: to the Ingress for HTTP and HTTPS, and to the API server.
 type Ports = daemon.Ports
 
 // Config says where the node keeps its files and how it is reached.
 type Config struct {
 	Dir cache.Dir
 	Ports
-	Progress io.Writer // gets a line for each step; nil for none
+	Progress io.Writer // gets a line for each step
 }
 
 // port is a port of the machine that the node takes.
 type port struct {
 	number   *int
-	variable string // sets it
-	usual    int
+	variable string // the environment variable that sets it
+	usual    string
 }
 
-// ports are all of them, in the order in which the node inherits them.
+// ports returns all of them, in the order in which the node inherits them.
 func (c *Config) ports() [3]port {
 	return [3]port{
-		{&c.HTTPPort, "JOURNAL_HTTP_PORT", 8080}, {&c.HTTPSPort, "JOURNAL_HTTPS_PORT", 8443}, {&c.APIPort, "JOURNAL_API_PORT", 16443},
+		{&c.HTTPPort, "JOURNAL_HTTP_PORT", "8080"}, {&c.HTTPSPort, "JOURNAL_HTTPS_PORT", "8443"}, {&c.APIPort, "JOURNAL_API_PORT", "16443"},
 	}
 }
 
-// ConfigFromEnv returns the Config for dir with the ports that JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and
-// JOURNAL_API_PORT name.
+// ConfigFromEnv returns the Config for dir with the ports in JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and JOURNAL_API_PORT.
+// Their defaults are 8080, 8443 and 16443.
 func ConfigFromEnv(dir cache.Dir, getenv func(string) string, progress io.Writer) (Config, error) {
 	config := Config{Dir: dir, Progress: progress}
 	var errs []error
 	for _, port := range config.ports() {
-		text := getenv(port.variable)
-		if text == "" {
-			continue
-		}
+		text := cmp.Or(getenv(port.variable), port.usual)
 		number, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || number == 0 {
 			errs = append(errs, fmt.Errorf("%s %q: not a TCP port; use a number from 1 to 65535", port.variable, text))
 		}
 		*port.number = int(number)
 	}
-	config = config.withDefaults()
-	ports := config.ports()
-	for i, port := range ports {
-		for _, other := range ports[:i] {
-			if *port.number == *other.number {
-				errs = append(errs, fmt.Errorf("%s and %s are both %d; use two ports", other.variable, port.variable, *port.number))
-			}
-		}
-	}
 	return config, errors.Join(errs...)
 }
 
-func (c Config) withDefaults() Config {
-	for _, port := range c.ports() {
-		if *port.number == 0 {
-			*port.number = port.usual
-		}
-	}
-	if c.Progress == nil {
-		c.Progress = io.Discard
-	}
-	return c
-}
-
-// Check says why a node cannot start on this machine, before anything is built or started. A running node is fine.
+// Check says why a node cannot start on this machine, before anything is built or started. It accepts a node that runs.
 func Check(ctx context.Context, config Config) error {
-	config = config.withDefaults()
 	if _, err := Running(config.Dir); err == nil {
 		return nil
 	}
@@ -128,22 +102,21 @@ func Check(ctx context.Context, config Config) error {
 	return doctor.Check(ctx, "node", environment)
 }
 
-// Node is a running one-node cluster.
+// Node is a running one-node cluster. It ends with the process that its status names.
 type Node struct {
-	dir    cache.Dir
-	status daemon.Status
+	daemon.Status
+	dir cache.Dir
 }
 
 // Reexec turns this process into the node if Start made it for that. A program that calls Start has to call it before
 // anything else in main (and in TestMain), and to return when it returns true.
 func Reexec() bool { return daemon.Reexec() }
 
-// Start boots the node and returns when pods, volumes and names work on it. A node that runs already is used as it is.
-// The node outlives the calling process; when ctx ends before it is ready, it is stopped again.
+// Start boots the node and returns when pods, volumes and names work on it. It uses a node that runs already as it is. The node
+// outlives the calling process, but if ctx ends before the node is ready, Start stops it.
 //
 // The caller's main function must begin with Reexec.
 func Start(ctx context.Context, config Config) (*Node, error) {
-	config = config.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	own, err := spawn(ctx, config)
@@ -160,14 +133,14 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if has, want := node.status.Ports, config.Ports; has != want {
+	if has, want := node.Ports, config.Ports; has != want {
 		return nil, fmt.Errorf("the sandbox already runs with ports %d, %d and %d, not %d, %d and %d as JOURNAL_HTTP_PORT, JOURNAL_HTTPS_PORT and JOURNAL_API_PORT say; stop it first (make down)",
 			has.HTTPPort, has.HTTPSPort, has.APIPort, want.HTTPPort, want.HTTPSPort, want.APIPort)
 	}
 	return node, nil
 }
 
-// spawn starts the node's process, unless there is one or somebody else is about to start it.
+// spawn starts the node's process, unless one runs or another command is about to start it.
 func spawn(ctx context.Context, config Config) (own bool, err error) {
 	if err := os.MkdirAll(daemon.Folder(config.Dir), 0o700); err != nil {
 		return false, err
@@ -180,36 +153,31 @@ func spawn(ctx context.Context, config Config) (own bool, err error) {
 		return false, err
 	}
 	defer func() { _ = lock.Close() }()
-	// What it says is about a node that is gone.
-	if err := os.Remove(daemon.StatusFile(config.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The old status file describes a node that has ended.
+	if err := os.RemoveAll(daemon.StatusFile(config.Dir)); err != nil {
 		return false, err
 	}
-	if err := errors.Join(Check(ctx, config), components.Built(config.Dir.Bin())); err != nil {
+	if err := Check(ctx, config); err != nil {
 		return false, err
 	}
 	fmt.Fprintln(config.Progress, "unpacking containerd and more from Debian's packages, if they are new")
-	root, err := debian.Extract(ctx, config.Dir.Debian(), "node", packages...)
+	root, err := debian.Extract(ctx, config.Dir.Debian(), config.Progress, "node", packages...)
 	if err != nil {
 		return false, err
 	}
 	var listeners [3]*os.File
 	for i, p := range config.ports() {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *p.number))
+		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: *p.number})
 		if err != nil {
 			return false, err
 		}
-		listeners[i], err = listener.(*net.TCPListener).File()
+		listeners[i], err = listener.File()
 		if err := errors.Join(err, listener.Close()); err != nil {
 			return false, err
 		}
 		defer func() { _ = listeners[i].Close() }()
 	}
-	// A node that was killed leaves its cgroups behind.
-	cgroup := machine.CgroupOf(config.Dir.Root())
-	if err := cgroup.Remove(ctx); err != nil {
-		return false, err
-	}
-	if err := cgroup.Make(); err != nil {
+	if err := machine.CgroupOf(config.Dir.Root()).Make(ctx); err != nil {
 		return false, err
 	}
 	if err := daemon.Spawn(config.Dir, root, config.Ports, lock, listeners); err != nil {
@@ -218,34 +186,33 @@ func spawn(ctx context.Context, config Config) (own bool, err error) {
 	return true, nil
 }
 
-// Running returns the node that runs with its files in dir, or an error that is ErrNotRunning.
+// Running returns the node that runs with its files in dir, or ErrNotRunning, perhaps wrapped.
 func Running(dir cache.Dir) (*Node, error) {
-	status, _ := daemon.ReadStatus(dir)
+	status, runs := daemon.ReadStatus(dir)
 	switch {
-	case status.Runs(dir):
-		return &Node{dir: dir, status: status}, nil
+	case runs:
+		return &Node{dir: dir, Status: status}, nil
 	case status.Failure != "":
 		return nil, fmt.Errorf("%w: it ended by itself: %s", ErrNotRunning, status.Failure)
 	}
 	return nil, ErrNotRunning
 }
 
-// Stop ends the node that runs with its files in dir, if there is one, and removes what a killed one left. Pods get
-// SIGTERM and some seconds first. The cluster's data stays.
+// Stop ends the node that runs with its files in dir, if there is one, and removes what a killed one left. Pods first get
+// SIGTERM and some seconds. The cluster's data stays.
 func Stop(ctx context.Context, dir cache.Dir) error {
 	if node, err := Running(dir); err == nil {
-		if err := daemon.End(ctx, node.PID()); err != nil {
-			return fmt.Errorf("stop the node (process %d): %w", node.PID(), err)
+		if err := daemon.End(ctx, node.PID); err != nil {
+			return fmt.Errorf("stop the node (process %d): %w", node.PID, err)
 		}
 	}
 	if err := machine.CgroupOf(dir.Root()).Remove(ctx); err != nil {
 		return err
 	}
-	// A recorded failure stays readable until the next start.
-	if status, known := daemon.ReadStatus(dir); known && status.Failure == "" {
-		return os.Remove(daemon.StatusFile(dir))
+	if status, _ := daemon.ReadStatus(dir); status.Failure != "" {
+		return nil // the status stays readable until the next start
 	}
-	return nil
+	return os.RemoveAll(daemon.StatusFile(dir))
 }
 
 // Reset stops the node and deletes the cluster's data: objects, volumes, images and keys.
@@ -253,80 +220,35 @@ func Reset(ctx context.Context, dir cache.Dir) error {
 	if err := Stop(ctx, dir); err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(daemon.Folder(dir)), os.RemoveAll(command.KubectlMemory(dir)))
+	return os.RemoveAll(daemon.Folder(dir))
 }
 
-// Kubeconfig is the path of the administrator's kubeconfig.
+// Kubeconfig returns the path of the administrator's kubeconfig.
 func (n *Node) Kubeconfig() string { return filepath.Join(daemon.Folder(n.dir), daemon.Kubeconfig) }
 
-// HTTPPort is the port of the Ingress on 127.0.0.1.
-func (n *Node) HTTPPort() int { return n.status.HTTPPort }
-
-// HTTPSPort is the port of the Ingress for HTTPS on 127.0.0.1.
-func (n *Node) HTTPSPort() int { return n.status.HTTPSPort }
-
-// APIPort is the port of the apiserver on 127.0.0.1.
-func (n *Node) APIPort() int { return n.status.APIPort }
-
-// PID is the node's process. Everything else of the cluster ends with it.
-func (n *Node) PID() int { return n.status.PID }
-
-// Kubectl is a kubectl command with the administrator's rights.
+// Kubectl returns a kubectl command with the administrator's rights.
 func (n *Node) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
-	return command.Kubectl(ctx, n.dir, n.Kubeconfig(), args...)
+	return command.Kubectl(ctx, n.dir.Bin(), n.Kubeconfig(), args...)
 }
 
-// ImportImage gives the node the images of a docker or OCI archive.
+// ImportImage gives the node the images of a docker or OCI archive. It runs containerd's client in the node's root, where the
+// program and containerd's socket are.
 func (n *Node) ImportImage(ctx context.Context, archive string) error {
 	file, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	if _, err := n.ctr(ctx, file, "image", "import", "-"); err != nil {
+	cmd := exec.CommandContext(ctx, "/usr/bin/ctr", "--namespace", "k8s.io", "image", "import", "-")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: fmt.Sprintf("/proc/%d/root", n.PID)}
+	cmd.Dir = "/"
+	cmd.Env = process.Environment
+	cmd.Stdin = file
+	if _, err := command.Output(cmd); err != nil {
 		return fmt.Errorf("import image archive %s: %w", archive, err)
 	}
 	return nil
 }
 
-// Images returns the references of all images that the node has.
-func (n *Node) Images(ctx context.Context) ([]string, error) {
-	out, err := n.ctr(ctx, nil, "image", "list", "-q")
-	if err != nil {
-		return nil, fmt.Errorf("list images: %w", err)
-	}
-	var references []string
-	for _, line := range strings.Fields(out) {
-		// The kubelet's view adds each image's own digest as a further name.
-		if !strings.HasPrefix(line, "sha256:") {
-			references = append(references, line)
-		}
-	}
-	return references, nil
-}
-
-// ctr runs containerd's client with the node's root as its own, where the program and containerd's socket are.
-func (n *Node) ctr(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "/usr/bin/ctr", append([]string{"--namespace", "k8s.io"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: fmt.Sprintf("/proc/%d/root", n.PID())}
-	cmd.Dir = "/"
-	cmd.Env = process.Environment
-	cmd.Stdin = stdin
-	return command.Output(cmd)
-}
-
-// Component is one process of the cluster, and its number as the machine sees it.
-type Component = process.Child
-
-// Status is what runs at the moment.
-type Status struct {
-	daemon.Status
-	Components []Component
-}
-
-// Status returns the node's processes.
-func (n *Node) Status() Status {
-	found := process.Programs(n.PID())
-	slices.SortFunc(found, func(a, b Component) int { return strings.Compare(a.Name, b.Name) })
-	return Status{Status: n.status, Components: found}
-}
+// Components returns the processes of the cluster, with their PIDs on the machine.
+func (n *Node) Components() []process.Child { return process.Programs(n.PID) }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -36,7 +37,6 @@ func TestPortsComeFromTheEnvironment(t *testing.T) {
 			wantErrs: []string{`JOURNAL_HTTP_PORT "web": not a TCP port`, `JOURNAL_API_PORT "70000": not a TCP port`},
 		},
 		{name: "zero is no port", http: "0", wantErrs: []string{`JOURNAL_HTTP_PORT "0"`}},
-		{name: "one port cannot be both", http: "16443", wantErrs: []string{"JOURNAL_HTTP_PORT and JOURNAL_API_PORT are both 16443"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			env := map[string]string{"JOURNAL_HTTP_PORT": test.http, "JOURNAL_API_PORT": test.api}
@@ -75,7 +75,7 @@ func TestOneNodeForEachFolder(t *testing.T) {
 	if _, err := disk.TryLock(daemon.LockFile(dir)); !errors.Is(err, disk.ErrLocked) {
 		t.Errorf("a second lock: %v, not ErrLocked", err)
 	}
-	// A process that is called like a node.
+	// A process with the name of a node.
 	sleep := exec.Command("sleep", "60")
 	sleep.Args[0] = daemon.Name
 	if err := sleep.Start(); err != nil {
@@ -83,19 +83,19 @@ func TestOneNodeForEachFolder(t *testing.T) {
 	}
 	defer func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }()
 	status := daemon.Status{Ports: daemon.Ports{HTTPPort: 1, HTTPSPort: 4, APIPort: 2}, PID: sleep.Process.Pid, Ready: true}
-	if err := status.Write(daemon.StatusFile(dir)); err != nil {
+	if err := daemon.WriteStatus(daemon.StatusFile(dir), status); err != nil {
 		t.Fatal(err)
 	}
 	node, err := Running(dir)
-	if err != nil || node.PID() != sleep.Process.Pid {
+	if err != nil || node.PID != sleep.Process.Pid {
 		t.Errorf("Running returns %v, %v, not process %d", node, err, sleep.Process.Pid)
 	}
-	_, err = Start(t.Context(), Config{Dir: dir, Ports: Ports{HTTPPort: 3, HTTPSPort: 4, APIPort: 2}})
+	_, err = Start(t.Context(), Config{Dir: dir, Ports: Ports{HTTPPort: 3, HTTPSPort: 4, APIPort: 2}, Progress: io.Discard})
 	wantErrors(t, err, []string{"already runs with ports 1, 4 and 2, not 3, 4 and 2", "make down"})
 
-	// The state of a killed node may name a process that has nothing to do with it.
+	// The status of a killed node may name an unrelated process.
 	status.PID = os.Getpid()
-	if err := status.Write(daemon.StatusFile(dir)); err != nil {
+	if err := daemon.WriteStatus(daemon.StatusFile(dir), status); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Running(dir); !errors.Is(err, ErrNotRunning) {
@@ -107,7 +107,7 @@ func TestOneNodeForEachFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	status.Failure = "etcd exited: killed"
-	if err := status.Write(daemon.StatusFile(dir)); err != nil {
+	if err := daemon.WriteStatus(daemon.StatusFile(dir), status); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Running(dir); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "etcd exited: killed") {
@@ -134,7 +134,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// wantErrors checks that the error says all of this, or that there is none.
+// wantErrors checks that the error contains all of this, or that there is none.
 func wantErrors(t *testing.T, err error, wants []string) {
 	t.Helper()
 	if len(wants) == 0 && err != nil {

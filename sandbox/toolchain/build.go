@@ -3,32 +3,33 @@ package toolchain
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/internal/command"
 )
 
-// flags are the flags of every build on the way to a page, so that no package is compiled twice. Debugging data of the compiler's is a tenth of
-// its time, and the linker throws it away. The Makefile has the same for the tests.
+// flags are the flags of every build that deploying needs, so that no package is compiled twice. Debugging data costs a
+// tenth of the compiler's time, and the linker discards it. The Makefile uses the same flags for the tests.
 const flags = "-trimpath -buildvcs=false -gcflags=all=-dwarf=false"
 
-// Environment is that of a go command that builds. The compiler ends before its garbage would need collecting, which is a sixth of its
-// time; memory stays below twice the limit, as there are two compilers on two cores. Programs that are built must not get it.
+// Environment is the environment for a go command that builds. The compiler runs without garbage collection, which would take a
+// sixth of its time. Two compilers run on two cores, so memory stays below twice the limit. Built programs must not get it.
 func Environment(dir cache.Dir) []string {
 	return append(os.Environ(), "GOWORK=off", "GOFLAGS="+flags, "CGO_ENABLED=0", "GOGC=off", "GOMEMLIMIT=2500MiB",
 		"GOCACHE="+dir.Path("go-build"))
 }
 
-// Forget takes what Environment adds for the compiler out of this process's environment, and so out of that of its children.
+// Forget removes Environment's settings for the compiler from this process's environment, and so from that of its children.
 func Forget() error { return errors.Join(os.Unsetenv("GOGC"), os.Unsetenv("GOMEMLIMIT")) }
 
 // goCommand runs the go command in the module of the programs.
@@ -36,16 +37,13 @@ func (b *builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = b.moduleDir()
 	command.Env = Environment(b.dir)
-	// The linker's output is moved to its place in one step only within one file system.
+	// The linker can move its output to its place in one step only within one file system.
 	command.Env = append(command.Env, "GOTMPDIR="+b.dir.Path("tmp"))
 	return command
 }
 
-// build compiles the programs in one go command, puts their files beside them and only then writes down that they are there.
+// build compiles the programs in one go command, puts their files beside them, and only then records that they are built.
 func (b *builder) build(ctx context.Context, missing []program) error {
-	if _, err := exec.LookPath("go"); err != nil {
-		return errors.New("no go command on PATH: install Go 1.26 or newer, https://go.dev/dl/")
-	}
 	for _, folder := range []string{"go-build", "tmp", "modules"} {
 		if err := os.MkdirAll(b.dir.Path(folder), 0o700); err != nil {
 			return err
@@ -54,14 +52,14 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 	report := newReporter(b.progress, b.dir.Path("go-build", "compiled"))
 	defer report.stop()
 
-	// Downloading waits for the network, compiling the standard library for the processors.
+	// Downloads wait for the network; meanwhile the processors compile the standard library.
 	var standard sync.WaitGroup
 	standard.Go(func() { _ = b.goCommand(ctx, "build", "std").Run() }) // if it fails, the build does so too and says why
 	modfile, err := b.modfile(ctx)
 	if err != nil {
 		return err
 	}
-	packages, err := b.list(ctx, modfile, report)
+	packages, err := b.list(ctx, modfile, missing, report)
 	standard.Wait()
 	if err != nil {
 		return err
@@ -79,7 +77,7 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 			roots = append(roots, libraries...)
 		}
 	}
-	if err := b.run(b.goCommand(ctx, append(arguments, roots...)...), report.compiled); err != nil {
+	if err := b.run(b.goCommand(ctx, append(arguments, roots...)...), report); err != nil {
 		return err
 	}
 	for _, p := range missing {
@@ -87,48 +85,40 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	if report.count > len(packages)/2 { // a first build
-		fmt.Fprintf(b.progress, "the compiler keeps %.1f GB for the next time; `make clean` deletes it\n", float64(size(b.dir.Path("go-build")))/1e9)
+	if report.of > len(packages)/2 { // a first build
+		size, _ := command.Output(exec.CommandContext(ctx, "du", "-sh", b.dir.Path("go-build")))
+		size, _, _ = strings.Cut(size, "\t")
+		fmt.Fprintf(b.progress, "the compiler keeps %sB for the next time; `make clean` deletes it\n", size)
 	}
 	return nil
 }
 
-// size is what the files of a folder take, in bytes.
-func size(folder string) (sum int64) {
-	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			if info, err := entry.Info(); err == nil {
-				sum += info.Size()
-			}
-		}
-		return nil
-	})
-	return sum
-}
-
-// list names the packages of all programs, also of those that are not asked for now, and downloads their modules.
-func (b *builder) list(ctx context.Context, modfile string, report *reporter) ([]listed, error) {
-	arguments := []string{"list", "-modfile=" + modfile, "-deps", "-f", "{{.ImportPath}} {{.Dir}} {{join .GoFiles \" \"}}"}
+// list returns the number of source files of each package of all programs, also of those not asked for now, and downloads their
+// modules. Meanwhile the standard library is compiled.
+func (b *builder) list(ctx context.Context, modfile string, missing []program, report *reporter) (map[string]int, error) {
+	arguments := []string{"list", "-modfile=" + modfile, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}} {{len .GoFiles}}{{end}}"}
 	for _, p := range programs {
-		arguments = append(arguments, p.pkg)
+		if !p.extra || slices.ContainsFunc(missing, func(m program) bool { return m.name == p.name }) {
+			arguments = append(arguments, p.pkg)
+		}
 	}
 	var out bytes.Buffer
 	command := b.goCommand(ctx, append(arguments, libraries...)...)
 	command.Stdout = &out
-	if err := b.run(command, report.downloads); err != nil {
+	if err := b.run(command, report); err != nil {
 		return nil, err
 	}
-	var all []listed
+	files := map[string]int{}
 	for line := range strings.Lines(out.String()) {
-		if fields := strings.Fields(line); len(fields) > 2 {
-			all = append(all, listed{name: fields[0], dir: fields[1], files: fields[2:]})
+		if name, count, listed := strings.Cut(strings.TrimSpace(line), " "); listed {
+			files[name], _ = strconv.Atoi(count)
 		}
 	}
-	return all, nil
+	return files, nil
 }
 
 // run runs a command, and returns with its error the last lines of its standard error that are no progress.
-func (b *builder) run(command *exec.Cmd, isProgress func(line string) bool) error {
+func (b *builder) run(command *exec.Cmd, report *reporter) error {
 	output, err := command.StderrPipe()
 	if err != nil {
 		return err
@@ -138,7 +128,7 @@ func (b *builder) run(command *exec.Cmd, isProgress func(line string) bool) erro
 	}
 	var last []string
 	for lines := bufio.NewScanner(output); lines.Scan(); {
-		if isProgress(lines.Text()) {
+		if report.counts(lines.Text()) {
 			continue
 		}
 		if last = append(last, lines.Text()); len(last) > 20 {
@@ -151,22 +141,18 @@ func (b *builder) run(command *exec.Cmd, isProgress func(line string) bool) erro
 	return nil
 }
 
-// finish puts a program's files beside it, and writes down that it is there.
+// finish puts a program's files beside it, and records that the program is built.
 func (b *builder) finish(ctx context.Context, modfile string, p program) error {
-	key, err := b.key(p)
-	if err != nil {
-		return err
-	}
 	target := filepath.Join(b.dir.Bin(), p.name+".d")
 	if err := os.RemoveAll(target); err != nil {
 		return err
 	}
 	for _, f := range p.files {
-		out, err := b.goCommand(ctx, "list", "-modfile="+modfile, "-m", "-f", "{{.Dir}}", f.module).Output()
+		module, err := command.Output(b.goCommand(ctx, "list", "-modfile="+modfile, "-m", "-f", "{{.Dir}}", f.module))
 		if err != nil {
-			return commandError(err)
+			return err
 		}
-		found, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), f.pattern))
+		found, err := filepath.Glob(filepath.Join(strings.TrimSpace(module), f.pattern))
 		if err != nil || len(found) == 0 {
 			return errors.Join(err, fmt.Errorf("module %s has no %s", f.module, f.pattern))
 		}
@@ -179,22 +165,5 @@ func (b *builder) finish(ctx context.Context, modfile string, p program) error {
 			}
 		}
 	}
-	return os.WriteFile(b.keyFile(p), []byte(key), 0o600)
-}
-
-func copyFile(from, to string) error {
-	text, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, text, 0o644)
-}
-
-// commandError is the error of a command with what it said on standard error.
-func commandError(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return fmt.Errorf("%w: %s", err, cmp.Or(strings.TrimSpace(string(exit.Stderr)), "no message"))
-	}
-	return err
+	return os.WriteFile(b.keyFile(p), []byte(p.key), 0o600)
 }

@@ -1,187 +1,106 @@
 package toolchain
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"example.com/journal/sandbox/internal/command"
 )
 
 // cutFile is the name of a file that stands for all Go files of its folder.
 const cutFile = "cut.go"
 
-// modfile makes a go.mod of the module toolchain/programs in which every module that has a folder below _cuts is replaced by a copy
-// of it with those files in place, and returns its path. The copies come out of the module cache, whose content the go
-// command has checked against go.sum.
+// modfile writes a go.mod for the module toolchain/programs and returns its path. In it, a copy replaces every module that has a
+// package below _cuts, and the copy has the files of _cuts. The copies come from the module cache, whose content the go command
+// has checked against go.sum.
 func (b *builder) modfile(ctx context.Context) (string, error) {
-	cuts, err := b.cuts(ctx)
-	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(filepath.Join(b.moduleDir(), "go.mod"))
-	if err != nil {
-		return "", err
-	}
-	for _, c := range cuts {
-		copied, err := c.apply(b.dir.Path("modules"))
-		if err != nil {
-			return "", fmt.Errorf("cut %s: %w", c.Path, err)
-		}
-		text = withoutReplace(text, c.Path)
-		text = fmt.Appendf(text, "\nreplace %s => %s\n", c.Path, copied)
-	}
-	sums, err := os.ReadFile(filepath.Join(b.moduleDir(), "go.sum"))
-	if err != nil {
-		return "", err
-	}
-	path := b.dir.Path("modules", "go.mod")
-	return path, errors.Join(os.WriteFile(path, text, 0o600), os.WriteFile(b.dir.Path("modules", "go.sum"), sums, 0o600))
-}
-
-// withoutReplace takes a module's own replacement, of one line, out of a go.mod: it is in the copy.
-func withoutReplace(gomod []byte, module string) []byte {
-	lines := slices.Collect(bytes.Lines(gomod))
-	return bytes.Join(slices.DeleteFunc(lines, func(line []byte) bool {
-		return bytes.HasPrefix(line, []byte("replace "+module+" =>"))
-	}), nil)
-}
-
-// cut is a module and the files that take the place of its own.
-type cut struct {
-	Path, Version string
-	Dir           string   // in the module cache
-	files         []string // relative to the module
-	from          string   // the folder of the files
-}
-
-// cuts returns what is below _cuts, with the modules downloaded.
-func (b *builder) cuts(ctx context.Context) ([]cut, error) {
-	required, err := b.required(ctx)
-	if err != nil {
-		return nil, err
-	}
-	root := filepath.Join(b.moduleDir(), "_cuts")
-	modules := map[string]*cut{}
-	download := []string{"mod", "download", "-json"}
-	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		file, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		owner := cut{}
-		for _, m := range required { // the module with the longest path has the file
-			if strings.HasPrefix(file, m.Path+"/") && len(m.Path) > len(owner.Path) {
-				owner = m
-			}
-		}
-		if owner.Path == "" {
-			return fmt.Errorf("%s: go.mod requires no module of that path", path)
-		}
-		if modules[owner.Path] == nil {
-			owner.from = filepath.Join(root, owner.Path)
-			modules[owner.Path] = &owner
-			download = append(download, owner.Path+"@"+owner.Version)
-		}
-		modules[owner.Path].files = append(modules[owner.Path].files, strings.TrimPrefix(file, owner.Path+"/"))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	out, err := b.goCommand(ctx, download...).Output()
-	if err != nil {
-		return nil, commandError(err)
-	}
-	var all []cut
-	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
-		var m cut
-		if err := decoder.Decode(&m); err != nil {
-			return nil, err
-		}
-		modules[m.Path].Dir = m.Dir
-		all = append(all, *modules[m.Path])
-	}
-	slices.SortFunc(all, func(a, b cut) int { return strings.Compare(a.Path, b.Path) })
-	return all, nil
-}
-
-// required returns the modules that go.mod requires, in the versions that are built.
-func (b *builder) required(ctx context.Context) ([]cut, error) {
-	out, err := b.goCommand(ctx, "mod", "edit", "-json").Output()
-	if err != nil {
-		return nil, commandError(err)
-	}
-	var gomod struct{ Require []cut }
-	return gomod.Require, json.Unmarshal(out, &gomod)
-}
-
-// apply returns a copy of the module below dir with the files in place. The copy is of links to the module cache's files, which nothing
-// writes, and is made anew each time: that takes a moment.
-func (c cut) apply(dir string) (string, error) {
-	target := filepath.Join(dir, strings.ReplaceAll(c.Path, "/", "-"))
-	if err := os.RemoveAll(target); err != nil {
-		return "", err
-	}
-	whole := map[string]bool{} // folders that lose all their Go files
-	for _, file := range c.files {
-		if filepath.Base(file) == cutFile {
-			whole[filepath.Dir(file)] = true
-		}
-	}
-	err := filepath.WalkDir(c.Dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(c.Dir, path)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(target, relative)
-		switch {
-		case entry.IsDir():
-			return os.MkdirAll(to, 0o755)
-		case slices.Contains(c.files, relative), strings.HasSuffix(relative, "_test.go"),
-			whole[filepath.Dir(relative)] && strings.HasSuffix(relative, ".go"):
-			return nil
-		}
-		return link(path, to)
-	})
-	if err != nil {
-		return "", err
-	}
-	for _, file := range c.files {
-		text, err := os.ReadFile(filepath.Join(c.from, file))
-		if err != nil {
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := copyFile(filepath.Join(b.moduleDir(), name), b.dir.Path("modules", name)); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(target, file), text, 0o600); err != nil {
-			return "", fmt.Errorf("%w: version %s has no such package", err, c.Version)
+	}
+	cuts := filepath.Join(b.moduleDir(), "_cuts")
+	packages, err := packagesBelow(cuts)
+	if err != nil {
+		return "", err
+	}
+	list := append([]string{"list", "-find", "-f", "{{.ImportPath}} {{.Module.Path}} {{.Module.Dir}}"}, packages...)
+	out, err := command.Output(b.goCommand(ctx, list...))
+	if err != nil {
+		return "", err
+	}
+	copies := map[string]string{} // by module
+	edit := []string{"mod", "edit"}
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		name, module, dir := words[0], words[1], words[2]
+		if copies[module] == "" {
+			copies[module] = b.dir.Path("modules", strings.ReplaceAll(module, "/", "-"))
+			edit = append(edit, "-replace="+module+"="+copies[module])
+			if err := copyModule(ctx, dir, copies[module]); err != nil {
+				return "", err
+			}
+		}
+		if err := replaceFiles(filepath.Join(copies[module], strings.TrimPrefix(name, module)), filepath.Join(cuts, name)); err != nil {
+			return "", fmt.Errorf("cut %s: %w", name, err)
 		}
 	}
-	// A module of a time before go.mod has none.
-	if _, err := os.Stat(filepath.Join(target, "go.mod")); errors.Is(err, fs.ErrNotExist) {
-		return target, os.WriteFile(filepath.Join(target, "go.mod"), []byte("module "+c.Path+"\n"), 0o600)
-	}
-	return target, nil
+	modfile := b.dir.Path("modules", "go.mod")
+	_, err = command.Output(b.goCommand(ctx, append(edit, modfile)...))
+	return modfile, err
 }
 
-// link makes a file appear at another place: by a hard link, or by a copy on another file system.
-func link(from, to string) error {
-	if os.Link(from, to) == nil {
-		return nil
+// packagesBelow returns the import paths of the packages whose files are below a folder.
+func packagesBelow(folder string) (packages []string, err error) {
+	err = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".go" {
+			packages = append(packages, strings.TrimPrefix(filepath.Dir(path), folder+"/"))
+		}
+		return err
+	})
+	return slices.Compact(packages), err
+}
+
+// copyModule copies a module with links to the module cache's files, which nothing writes, or with copies if the cache is on
+// another file system. It makes the copy anew each time, which takes a moment.
+func copyModule(ctx context.Context, from, to string) error {
+	const script = `rm -rf "$1"; cp -rlT --no-preserve=mode "$0" "$1" 2>/dev/null || cp -rT --no-preserve=mode "$0" "$1"`
+	_, err := command.Output(exec.CommandContext(ctx, "sh", "-c", script, from, to))
+	return err
+}
+
+// replaceFiles replaces the Go files of a package by those of a folder.
+func replaceFiles(pkg, folder string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	for _, file := range files {
+		name := filepath.Base(file)
+		pattern := name
+		if name == cutFile {
+			pattern = "*.go"
+		}
+		replaced, _ := filepath.Glob(filepath.Join(pkg, pattern))
+		if len(replaced) == 0 {
+			return fmt.Errorf("the pinned version has no %s in this package", pattern)
+		}
+		for _, path := range replaced {
+			err = errors.Join(err, os.Remove(path))
+		}
+		err = errors.Join(err, copyFile(file, filepath.Join(pkg, name)))
 	}
+	return err
+}
+
+func copyFile(from, to string) error {
 	text, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, text, 0o600)
+	return os.WriteFile(to, text, 0o644)
 }

@@ -35,10 +35,11 @@ func TestProgramsSayWhatTheyAreBuiltWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ command, want string }{
+		{"traefik --providers.docker --entrypoints.web.address=127.0.0.1:0 --log.nocolor", "built without the provider docker"},
 		{"traefik --providers.ecs --entrypoints.web.address=127.0.0.1:0 --log.nocolor", "built without the provider ecs"},
 		{"traefik --experimental.plugins.x.modulename=example.com/x --experimental.plugins.x.version=v1.0.0 --experimental.abortonpluginfailure --entrypoints.web.address=127.0.0.1:0", "built without plugins"},
 		{"pulumi login s3://bucket", "built without backends of the scheme s3"},
-		{"pulumi login gs://bucket", "built without the backend gs://"},
+		{"pulumi login gs://bucket", "built without backends of the scheme gs"},
 		{"pulumi login azblob://bucket", "built without backends of the scheme azblob"},
 		{"pulumi env ls", "built without environments of Pulumi's service"},
 		{"pulumi stack init dev --secrets-provider awskms://alias/key", "built without the secrets providers of clouds"},
@@ -85,7 +86,7 @@ import (
 	"fmt"
 
 	"github.com/charmbracelet/glamour"
-	"github.com/go-acme/lego/v4/providers/dns"
+	"github.com/go-acme/lego/v5/providers/dns"
 	"github.com/pulumi/pulumi/pkg/v3/operations"
 )
 
@@ -106,7 +107,7 @@ func main() {
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &builder{repo: repo, dir: dir}
+	b := &builder{repo: "../..", dir: dir}
 	command := b.goCommand(t.Context(), "run", "-modfile="+dir.Path("modules", "go.mod"), file)
 	output, err := command.CombinedOutput()
 	want := `this Traefik is built without the DNS challenge provider "route53"
@@ -194,15 +195,20 @@ const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 func TestTheRandomPluginRefusesWhatItDoesNotHave(t *testing.T) {
 	client := startRandom(t)
 	for input, want := range map[string]map[string]any{
-		"minLower": {"length": 8, "minLower": 2}, "overrideSpecial": {"length": 8, "overrideSpecial": "!"}, "length": {"length": 0},
+		"minLower":        {"length": 8, "special": false, "minLower": 2},
+		"overrideSpecial": {"length": 8, "special": false, "overrideSpecial": "!"},
+		"length":          {"length": 0, "special": false},
+		"special":         {"length": 8, "special": true},
 	} {
-		checked, err := client.Check(t.Context(), &pulumirpc.CheckRequest{Urn: "urn:pulumi:dev::journal::" + passwordType + "::password", News: properties(t, want)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if failures := checked.GetFailures(); len(failures) != 1 || failures[0].GetProperty() != input {
-			t.Errorf("%v: refused are %v", want, failures)
-		}
+		t.Run(input, func(t *testing.T) {
+			checked, err := client.Check(t.Context(), &pulumirpc.CheckRequest{Urn: "urn:pulumi:dev::journal::" + passwordType + "::password", News: properties(t, want)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if failures := checked.GetFailures(); len(failures) != 1 || failures[0].GetProperty() != input {
+				t.Errorf("refused are %v", failures)
+			}
+		})
 	}
 	_, err := client.Create(t.Context(), &pulumirpc.CreateRequest{Urn: "urn:pulumi:dev::journal::random:index/randomPet:RandomPet::pet"})
 	if err == nil {

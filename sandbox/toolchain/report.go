@@ -3,61 +3,30 @@ package toolchain
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	// reportInterval is the time between two lines of progress.
-	reportInterval = 10 * time.Second
-	// usualRate is how many units of work a core does in a second, until it is known of this machine. A unit is a kilobyte of source.
-	usualRate = 145
-	// usualWork is about how much there is to do the first time, until the packages are known.
-	usualWork = 133_000
-	// dearSource is the code of Pulumi's Go SDK for Kubernetes, whose generated generics cost dearFactor times as much as other code.
-	dearSource, dearFactor = "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/", 5
-)
+// reportInterval is the time between two lines of progress.
+const reportInterval = 10 * time.Second
 
-// listed is a package that is to be compiled.
-type listed struct {
-	name, dir string
-	files     []string
-}
-
-// work is how much there is to do for the package.
-func (p listed) work() int64 {
-	var size int64
-	for _, file := range p.files {
-		if info, err := os.Stat(filepath.Join(p.dir, file)); err == nil {
-			size += info.Size()
-		}
-	}
-	if strings.HasPrefix(p.name, dearSource) {
-		size *= dearFactor
-	}
-	return size/1000 + 1
-}
-
-// reporter says how far a build is. It remembers the packages that were compiled in a file, as a build that goes on where
-// another was interrupted has less to do.
+// reporter says how far a build is. It counts source files: their number is closer to the time that a package takes than their
+// size. It remembers the packages that were compiled in a file, as a build that goes on where another was interrupted
+// has less to do.
 type reporter struct {
 	out     io.Writer
 	file    *os.File
 	finish  chan struct{}
 	stopped sync.WaitGroup
 
-	mu         sync.Mutex
-	began      time.Time
-	downloaded int
-	packages   map[string]bool  // all of them
-	work       map[string]int64 // by package, of what is not compiled; nil until the packages are known
-	left, all  int64
-	before     int64 // what was left when this build began to compile
-	count      int   // packages that are not compiled
+	mu          sync.Mutex
+	began       time.Time
+	downloaded  int
+	files, left map[string]int // how many each package has, and those that are to compile; nil until the packages are known
+	before, of  int            // files and packages that were left when this build began to compile
 }
 
 func newReporter(out io.Writer, file string) *reporter {
@@ -65,13 +34,11 @@ func newReporter(out io.Writer, file string) *reporter {
 	r.file, _ = os.OpenFile(file, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) // without it, the estimate is worse
 	r.say()
 	r.stopped.Go(func() {
-		tick := time.NewTicker(reportInterval)
-		defer tick.Stop()
 		for {
 			select {
 			case <-r.finish:
 				return
-			case <-tick.C:
+			case <-time.After(reportInterval):
 				r.say()
 			}
 		}
@@ -85,70 +52,55 @@ func (r *reporter) stop() {
 	_ = r.file.Close()
 }
 
-// downloads counts the modules that the go command says it downloads, and says whether the line is one of these.
-func (r *reporter) downloads(line string) bool {
-	if !strings.HasPrefix(line, "go: downloading") {
-		return false
+// compiles tells what there is to compile: the number of files of each package.
+func (r *reporter) compiles(files map[string]int) {
+	left := maps.Clone(files)
+	done, _ := io.ReadAll(r.file)
+	for name := range strings.FieldsSeq(string(done)) {
+		delete(left, name)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.downloaded++
-	return true
-}
-
-// compiles tells what there is to compile.
-func (r *reporter) compiles(packages []listed) {
-	done := map[string]bool{}
-	if text, err := io.ReadAll(r.file); err == nil {
-		for line := range strings.Lines(string(text)) {
-			done[strings.TrimSpace(line)] = true
-		}
-	}
-	r.mu.Lock()
-	r.work, r.packages = map[string]int64{}, map[string]bool{}
-	for _, p := range packages {
-		work := p.work()
-		r.all += work
-		r.packages[p.name] = true
-		if !done[p.name] {
-			r.work[p.name] = work
-			r.left += work
-		}
-	}
-	r.count, r.before, r.began = len(r.work), r.left, time.Now()
+	r.files, r.left, r.before, r.of, r.began = files, left, sum(left), len(left), time.Now()
 	r.mu.Unlock()
 	r.say()
 }
 
-// compiled notes a package that the go command says it compiles, and says whether the line names one. A package that was thought to be
-// compiled is named again when the build cache was cleaned.
-func (r *reporter) compiled(line string) bool {
+// counts notes a module that the go command says it downloads, or a package that it compiles, and says whether the line is one of
+// these. A package that was thought to be compiled is named again when the build cache was cleaned.
+func (r *reporter) counts(line string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if work, known := r.work[line]; known {
-		delete(r.work, line)
-		r.left -= work
+	if strings.HasPrefix(line, "go: downloading") {
+		r.downloaded++
+		return true
+	}
+	if _, left := r.left[line]; left {
+		delete(r.left, line)
 		_, _ = fmt.Fprintln(r.file, line)
 	}
-	return r.packages[line]
+	_, known := r.files[line]
+	return known
 }
 
 // say prints a line.
 func (r *reporter) say() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	usual := usualRate * float64(min(runtime.NumCPU(), 8))
-	if r.work == nil {
-		fmt.Fprintf(r.out, "0 %%: %d modules downloaded, about %s left\n", r.downloaded, round(usualWork/usual))
+	if r.files == nil {
+		fmt.Fprintf(r.out, "0 %%: %d modules downloaded\n", r.downloaded)
 		return
 	}
-	// The usual rate counts as the first minute of measurement.
-	const prior = 60
-	rate := (float64(r.before-r.left) + usual*prior) / (time.Since(r.began).Seconds() + prior)
-	fmt.Fprintf(r.out, "%d %%: %d of %d packages to compile, about %s left\n",
-		100*(r.all-r.left)/max(r.all, 1), len(r.work), r.count, round(float64(r.left)/rate))
+	left, all, estimate := sum(r.left), sum(r.files), ""
+	if left < r.before {
+		rest := time.Since(r.began).Seconds() / float64(r.before-left) * float64(left)
+		estimate = fmt.Sprintf(", about %s left", time.Duration(rest*float64(time.Second)).Round(10*time.Second))
+	}
+	fmt.Fprintf(r.out, "%d %%: %d of %d packages to compile%s\n", 100*(all-left)/max(all, 1), len(r.left), r.of, estimate)
 }
 
-func round(seconds float64) time.Duration {
-	return time.Duration(seconds * float64(time.Second)).Round(10 * time.Second)
+func sum(files map[string]int) (total int) {
+	for _, count := range files {
+		total += count
+	}
+	return total
 }

@@ -1,8 +1,8 @@
-// Package toolchain builds the programs that others wrote and the sandbox runs (Kubernetes, Traefik, Pulumi's engine and its two
+// Package toolchain builds the third-party programs that the sandbox runs (Kubernetes, Traefik, Pulumi's engine and its two
 // plugins) and the sandbox's own command. All of them come from one module, toolchain/programs, so there is one version of each
 // library and one compilation of each package.
 //
-// It imports the standard library alone: the command that starts a build is there within seconds.
+// The package needs only the standard library, so that the command that starts a build is compiled within seconds.
 package toolchain
 
 import (
@@ -17,9 +17,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/internal/disk"
 )
 
 // program is one executable and how it is built.
@@ -28,6 +28,8 @@ type program struct {
 	pkg    string   // the package to build, as it is named in the module toolchain/programs
 	stamps []string // what the linker sets, as -X takes it
 	files  []files  // what it reads at run time; they are put into <name>.d beside the executable
+	extra  bool     // only some stacks need it, so nothing of it is downloaded or compiled unless it is asked for
+	key    string   // names all that it is built from; only of a program that is missing
 }
 
 // files are files of a pinned module.
@@ -38,14 +40,11 @@ type files struct {
 // module is the path of toolchain/programs.
 const module = "example.com/journal/sandbox/toolchain/programs"
 
-// programs are all of them, in the order in which the compiler begins with them. The stamps are versions that programs report:
-// a test holds them to go.mod.
+// programs are all programs, in the order in which the compiler starts them. The stamps are the versions that programs report; a
+// test compares them with go.mod.
 var programs = []program{
 	{name: "sandbox", pkg: "example.com/journal/sandbox/cmd/sandbox"},
-	{
-		name: "kubernetes", pkg: module + "/kubernetes",
-		stamps: []string{"k8s.io/component-base/version.gitVersion=v1.37.2", "k8s.io/client-go/pkg/version.gitVersion=v1.37.2"},
-	},
+	{name: "kubernetes", pkg: module + "/kubernetes", stamps: []string{"k8s.io/component-base/version.gitVersion=v1.37.2", "k8s.io/client-go/pkg/version.gitVersion=v1.37.2"}},
 	{
 		name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik",
 		files: []files{
@@ -55,7 +54,7 @@ var programs = []program{
 	},
 	{
 		name: "pulumi", pkg: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-		// The engine refuses to destroy what an inline program made when it does not know its own version.
+		// If the engine does not know its own version, it refuses to destroy what an inline program made.
 		stamps: []string{"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.230.0"},
 	},
 	{
@@ -66,43 +65,55 @@ var programs = []program{
 		},
 	},
 	{name: "pulumi-resource-random", pkg: module + "/pulumi-resource-random"},
+	// All but a dozen of Helm's packages are in the programs above.
+	{name: "helm", pkg: "helm.sh/helm/v3/cmd/helm", stamps: []string{"helm.sh/helm/v3/internal/version.version=v3.20.2"}},
+	{name: MetricsServer, pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server", extra: true, stamps: []string{"k8s.io/client-go/pkg/version.gitVersion=" + MetricsServerVersion}},
 }
 
-// libraries are what the programs in the container images are mostly made of. They are compiled with the sandbox's command, while
-// nothing waits for them.
+const (
+	// MetricsServer is the program that serves the resource metrics of the stacks that have them.
+	MetricsServer = "metrics-server"
+	// MetricsServerVersion is its version.
+	MetricsServerVersion = "v0.9.0"
+)
+
+// libraries are the largest dependencies of the programs in the container images. They are compiled with the sandbox's command,
+// while nothing waits for them.
 var libraries = []string{
 	"github.com/prometheus/client_golang/prometheus/promhttp", "github.com/redis/go-redis/v9", "sigs.k8s.io/controller-runtime",
 }
 
-// Node are the programs that a node of the sandbox's own runs; Engine are those that deploy a stack on any cluster.
+// Node are the programs that the sandbox's own node runs. Engine are those that deploy a stack on any cluster. Services run in
+// pods of stacks that have them. Together with the sandbox's command these are all that `make up` needs. Tests are programs that
+// only end-to-end tests run.
 var (
-	Node   = []string{"kubernetes", "traefik"}
-	Engine = []string{"pulumi", "pulumi-resource-kubernetes", "pulumi-resource-random"}
+	Node     = []string{"kubernetes", "traefik"}
+	Engine   = []string{"pulumi", "pulumi-resource-kubernetes", "pulumi-resource-random"}
+	Services = []string{MetricsServer}
+	All      = slices.Concat(Node, Engine, Services, []string{"sandbox"})
+	Tests    = []string{"helm"}
 )
 
-// Names are those of all programs.
-func Names() []string {
-	names := make([]string, len(programs))
-	for i, p := range programs {
-		names[i] = p.name
-	}
-	return names
+// Key names all that a built program is built from. It is empty if the program is not built.
+func Key(dir cache.Dir, name string) string {
+	key, _ := os.ReadFile((&builder{dir: dir}).keyFile(program{name: name}))
+	return string(key)
 }
 
-// Build puts the named programs into dir.Bin unless they are there in the pinned version. Without a compiled package the first
-// time takes about seven minutes on two cores for all of them; progress says how far it is. A build that is interrupted goes on
-// where it was. Repo is the root of the checkout.
+// Build puts the named programs into dir.Bin unless they are there in the pinned version. The first build of all takes about
+// seven minutes on two cores; progress says how far it is. The next build continues an interrupted one. Repo is the root of the
+// checkout.
 func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, names ...string) error {
 	b := &builder{repo: repo, dir: dir, progress: progress}
 	missing, err := b.missing(names)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	unlock, err := b.lock()
+	lock, err := disk.Lock(ctx, dir.Path("toolchain.lock"))
 	if err != nil {
-		return err
+		return fmt.Errorf("toolchain: another build into %s: %w", dir.Root(), err)
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 	if missing, err = b.missing(names); err != nil || len(missing) == 0 { // another process may have built them in the meantime
 		return err
 	}
@@ -119,36 +130,21 @@ type builder struct {
 	progress io.Writer
 }
 
-// missing returns the named programs that are not there, or not as they would be built now.
-func (b *builder) missing(names []string) ([]program, error) {
-	var missing []program
+// missing returns the named programs that are not built, or that a build would now change.
+func (b *builder) missing(names []string) (missing []program, err error) {
 	for _, p := range programs {
 		if !slices.Contains(names, p.name) {
 			continue
 		}
-		key, err := b.key(p)
-		if err != nil {
+		if p.key, err = b.key(p); err != nil {
 			return nil, fmt.Errorf("toolchain: %s: %w", p.name, err)
 		}
 		built, _ := os.ReadFile(b.keyFile(p))
-		if _, err := os.Stat(filepath.Join(b.dir.Bin(), p.name)); err != nil || string(built) != key {
+		if _, err := os.Stat(filepath.Join(b.dir.Bin(), p.name)); err != nil || string(built) != p.key {
 			missing = append(missing, p)
 		}
 	}
 	return missing, nil
-}
-
-// lock waits until no other process builds into the same cache. The kernel releases it when this process ends.
-func (b *builder) lock() (unlock func(), err error) {
-	file, err := os.OpenFile(b.dir.Path("toolchain.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
-	}
-	return func() { _ = file.Close() }, nil
 }
 
 func (b *builder) moduleDir() string {
@@ -161,7 +157,7 @@ func (b *builder) keyFile(p program) string { return filepath.Join(b.dir.Bin(), 
 // key names everything that a program is built from: the compiler, its flags, the pinned versions and our own sources.
 func (b *builder) key(p program) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH, p, flags)
+	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH, p.pkg, p.stamps, p.files, flags)
 	folders := []string{"sandbox/toolchain/programs"}
 	if p.name == "sandbox" {
 		folders = []string{"main.go", "go.mod", "go.sum", "components", "internal", "stacks", "sandbox"}

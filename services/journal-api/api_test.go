@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // journal is a running API, as main would run it, and a client of it.
@@ -30,6 +34,7 @@ func newJournal(t testing.TB, server *redisServer, env map[string]string) *journ
 	environment := map[string]string{
 		"JOURNAL_LISTEN_ADDRESS":      "127.0.0.1:0",
 		"JOURNAL_REDIS_WRITE_ADDRESS": server.address,
+		"JOURNAL_REDIS_USER":          "api",
 		"JOURNAL_REDIS_PASSWORD_FILE": server.writeFile("password", server.password+"\n"),
 		"JOURNAL_SHUTDOWN_DELAY":      "0s",
 		"JOURNAL_LOG_LEVEL":           "debug",
@@ -213,12 +218,13 @@ func (a answer) isProblem(status int) problem {
 }
 
 // isUnavailable checks for a 503 that says when to come again.
-func (a answer) isUnavailable() {
+func (a answer) isUnavailable() problem {
 	a.t.Helper()
-	a.isProblem(http.StatusServiceUnavailable)
+	p := a.isProblem(http.StatusServiceUnavailable)
 	if a.header.Get("Retry-After") == "" {
 		a.t.Error("503 without Retry-After")
 	}
+	return p
 }
 
 func (a answer) entry() Entry {
@@ -241,6 +247,46 @@ func decode[T any](a answer) (value T) {
 
 // soon bounds the patience of tests that want to see it end.
 var soon = map[string]string{"JOURNAL_REDIS_PATIENCE": (300 * time.Millisecond).String()}
+
+func TestNoClientWritesLinesOfItsOwnIntoTheLog(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t, newRedisServer(t), nil)
+	const forged = "\n{\"level\":\"ERROR\",\"msg\":\"forged\"}\x1b[31m"
+	for _, path := range []string{"/api/entries/", "/none", "/api/entries?cursor="} {
+		j.do("GET", path+url.QueryEscape(forged), "", "X-Request-Id: forged")
+	}
+	j.do("FORGED", "/api/entries", "")
+	j.do("POST", "/api/entries", "{"+forged, "Idempotency-Key: forged")
+	// What net/http refuses by itself is logged by it.
+	for _, request := range []string{"GET /\x1b[31m HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: \x1b[31m\r\n\r\n", "forged" + forged + "\r\n\r\n"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(j.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request)
+		_, _ = conn.Read(make([]byte, 1<<10))
+		_ = conn.Close()
+	}
+	if err := j.stop(); err != nil {
+		t.Fatal(err)
+	}
+	requests := 0
+	for line := range strings.Lines(j.log.String()) {
+		var record struct{ Msg, Request string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Msg == "forged" || strings.Contains(line, "\x1b") {
+			t.Errorf("%v: %q", err, line)
+		}
+		if record.Msg == "request" {
+			requests++
+			if uuid.Validate(record.Request) != nil {
+				t.Errorf("the request is called %q", record.Request)
+			}
+		}
+	}
+	if requests != 5 {
+		t.Errorf("%d requests are in the log, want 5:\n%s", requests, j.log)
+	}
+}
 
 func TestAReadOnlyJournalIsReadAndRefusesEveryChange(t *testing.T) {
 	server := newRedisServer(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -13,8 +14,11 @@ type config struct {
 	listenAddress     string
 	redisWriteAddress string
 	redisReadAddress  string
+	redisUser         string
 	redisPasswordFile string
+	redisMinReplicas  int
 	patience          time.Duration
+	maxInFlight       int
 	shutdownDelay     time.Duration
 	logLevel          slog.Level
 	readOnly          bool
@@ -46,11 +50,23 @@ func loadConfig(getenv func(string) string) (config, error) {
 		return value
 	}
 
+	count := func(name string, fallback, least, most int) int {
+		value, err := strconv.Atoi(text(name, strconv.Itoa(fallback)))
+		if err != nil || value < least || value > most {
+			problems = append(problems, fmt.Errorf("%s %q: not a whole number from %d to %d; write for example %d",
+				name, getenv(name), least, most, fallback))
+		}
+		return value
+	}
+
 	c := config{
 		listenAddress:     address("JOURNAL_LISTEN_ADDRESS", ":8080"),
 		redisWriteAddress: address("JOURNAL_REDIS_WRITE_ADDRESS", ""),
+		redisUser:         text("JOURNAL_REDIS_USER", "default"),
 		redisPasswordFile: text("JOURNAL_REDIS_PASSWORD_FILE", ""),
+		redisMinReplicas:  count("JOURNAL_REDIS_MIN_REPLICAS", 0, 0, 8),
 		patience:          duration("JOURNAL_REDIS_PATIENCE", 20*time.Second, 100*time.Millisecond),
+		maxInFlight:       count("JOURNAL_MAX_IN_FLIGHT", 100, 1, 10_000),
 		shutdownDelay:     duration("JOURNAL_SHUTDOWN_DELAY", 5*time.Second, 0),
 	}
 	c.redisReadAddress = c.redisWriteAddress

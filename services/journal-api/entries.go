@@ -24,8 +24,7 @@ const (
 	maxPage     = 100
 )
 
-// page is a part of the list, newest first. NextCursor leads to the next part;
-// it is missing in the last one.
+// page is a part of the list, newest first. NextCursor leads to the next part; the last one has none.
 type page struct {
 	Entries    []Entry `json:"entries"`
 	NextCursor string  `json:"nextCursor,omitempty"`
@@ -40,8 +39,8 @@ func (a *api) listEntries(w http.ResponseWriter, r *http.Request) error {
 			return refuse(http.StatusBadRequest, "limit %q: not a whole number from 1 to %d", query.Get("limit"), maxPage)
 		}
 	}
-	// The cursor is the id of the last entry of the page before: entries that
-	// come or go meanwhile neither repeat nor hide others.
+	// The cursor is the id of the last entry of the previous page: entries that are added or removed meanwhile neither repeat
+	// nor hide others.
 	cursor := query.Get("cursor")
 	if query.Has("cursor") && !isID(cursor) {
 		return refuse(http.StatusBadRequest, "cursor %q: not one that a list has returned", cursor)
@@ -113,7 +112,7 @@ func (a *api) deleteEntry(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// pathID gives the id in the path. What cannot be an id names no entry.
+// pathID returns the id in the path. A text that is not an id names no entry.
 func pathID(r *http.Request) (string, error) {
 	id := r.PathValue("id")
 	if !isID(id) {
@@ -122,14 +121,14 @@ func pathID(r *http.Request) (string, error) {
 	return id, nil
 }
 
-// isID tells whether s is an id as Entry has it, in its only spelling.
+// isID reports whether s is an id as Entry has it, in its only spelling.
 func isID(s string) bool {
 	id, err := uuid.Parse(s)
 	return err == nil && id.Version() == 7 && id.String() == s
 }
 
-// ifMatch gives the version that the request asks for, 0 if any will do, and -1
-// for an entity tag that no entry has. Of a list of tags it wants none.
+// ifMatch returns the version that the request requires, 0 for any, and -1 for an entity tag that no entry has, or for a list
+// of tags.
 func ifMatch(r *http.Request) int64 {
 	tag := r.Header.Get("If-Match")
 	if tag == "" || tag == "*" {

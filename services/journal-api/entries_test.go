@@ -63,7 +63,7 @@ func TestTheListIsNewestFirstAndItsPagesStayStableWhileOthersWrite(t *testing.T)
 	first := j.do("GET", "/api/entries?limit=7", "").is(http.StatusOK).page()
 	j.do("DELETE", "/api/entries/"+first.NextCursor, "").is(http.StatusNoContent)
 	rest := j.do("GET", "/api/entries?limit=100&cursor="+first.NextCursor, "").is(http.StatusOK).page()
-	listed := append(first.Entries, rest.Entries...)
+	listed := slices.Concat(first.Entries, rest.Entries)
 	for range 5 {
 		j.list("7")
 	}

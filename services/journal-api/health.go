@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// healthy says that the process lives. It never asks Redis: to restart the API
-// because Redis is away would only make things worse.
+// healthy says that the process is alive. It never asks Redis: restarting the API because Redis is down would make things
+// worse.
 func (a *api) healthy(w http.ResponseWriter, _ *http.Request) error {
 	return writeOK(w)
 }
 
-// ready says whether requests are welcome: not before this process has reached
-// Redis once, so that a rollout with a wrong address or password stops, and not
-// while shutting down. Later outages of Redis change nothing: they would take
-// every pod away at once, and with them the answer that says what is wrong.
+// ready says whether the pod accepts requests. It does not before this process has reached Redis once, so that a rollout with
+// a wrong address or password stops, nor while it shuts down. Later outages of Redis change nothing: they would remove every
+// pod at once, and with them the answer that names the problem.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	if a.stopping.Load() {
 		return refuse(http.StatusServiceUnavailable, "shutting down")

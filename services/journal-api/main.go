@@ -2,13 +2,18 @@
 // Redis: writes go to the primary, reads to any server of the set. An entry that
 // was acknowledged outlasts a crash of the primary if Redis has "appendonly yes"
 // and "appendfsync always": with "everysec" it puts off writes for up to two seconds.
+// A replica confirms a write when it has it in the same way, so an acknowledged entry
+// is on one volume more than JOURNAL_REDIS_MIN_REPLICAS says, at least.
 //
 // It is configured by its environment alone:
 //
 //	JOURNAL_REDIS_WRITE_ADDRESS  host:port of the primary; required
 //	JOURNAL_REDIS_READ_ADDRESS   host:port to read from; default: the write address
+//	JOURNAL_REDIS_USER           user of Redis; default "default"
 //	JOURNAL_REDIS_PASSWORD_FILE  file with the password, read for every new connection; required
+//	JOURNAL_REDIS_MIN_REPLICAS   how many replicas must have a write before it is acknowledged; default 0
 //	JOURNAL_REDIS_PATIENCE       how long a request waits out a Redis that is away; default 20s
+//	JOURNAL_MAX_IN_FLIGHT        how many requests of entries may be under way, more are answered with 503; default 100
 //	JOURNAL_LISTEN_ADDRESS       default :8080
 //	JOURNAL_LOG_LEVEL            debug, info, warn or error; default info
 //	JOURNAL_READ_ONLY            true refuses every change of an entry; default false
@@ -45,8 +50,8 @@ func main() {
 	}
 }
 
-// run serves the API until ctx ends, and then drains: it says that it is not
-// ready, serves on while the news spreads, and finishes what is under way.
+// run serves the API until ctx ends, and then drains: it reports that it is not ready, continues to serve while that spreads,
+// and finishes open requests.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	if len(args) > 0 {
 		return fmt.Errorf("argument %q: none is understood; configure by the JOURNAL_… environment variables", args[0])
@@ -65,7 +70,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return fmt.Errorf("JOURNAL_LISTEN_ADDRESS %q: %w", config.listenAddress, err)
 	}
 	var stopping atomic.Bool
-	api := &api{store: store, log: log, metrics: metrics, stopping: &stopping, readOnly: config.readOnly}
+	api := &api{
+		store: store, log: log, metrics: metrics, stopping: &stopping, readOnly: config.readOnly,
+		inFlight: make(chan struct{}, config.maxInFlight),
+	}
 	server := &http.Server{
 		Handler:           api.routes(),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 	}
 }
 
-// observe counts and times what is answered for a route pattern.
+// observe counts and times the answers for a route pattern.
 func (m *metrics) observe(pattern string, next http.Handler) http.Handler {
 	route := prometheus.Labels{"route": pattern}
 	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(route),
@@ -91,5 +91,5 @@ func (s *statusRecorder) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController through.
+// Unwrap gives http.ResponseController the wrapped writer.
 func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -13,7 +13,7 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	// Instance is the request, as the log names it.
+	// Instance is the id of the request, as in the log.
 	Instance string `json:"instance,omitempty"`
 }
 
@@ -23,7 +23,7 @@ const statusClientGone = 499
 // retryAfter is in seconds. A request has been waiting for Redis already.
 const retryAfter = "5"
 
-// refusal is a request's own fault.
+// refusal is an error that the request itself caused.
 type refusal struct {
 	status int
 	detail string
@@ -35,8 +35,7 @@ func refuse(status int, format string, args ...any) error {
 	return &refusal{status: status, detail: fmt.Sprintf(format, args...)}
 }
 
-// problemOf is the one place that maps errors to statuses. What it does not
-// know is internal and shows nothing.
+// problemOf is the only place that maps errors to statuses. An unknown error is internal and shows nothing.
 func problemOf(err error) problem {
 	var refused *refusal
 	p := problem{}
@@ -49,6 +48,9 @@ func problemOf(err error) problem {
 		p.Status, p.Detail = http.StatusPreconditionFailed, "the entry has changed meanwhile; read it again"
 	case errors.Is(err, ErrKeyReused):
 		p.Status, p.Detail = http.StatusUnprocessableEntity, "this Idempotency-Key came with another text before; use a new one"
+	case errors.Is(err, ErrUncertain):
+		p.Status = http.StatusServiceUnavailable
+		p.Detail = "the journal's storage has not confirmed this: it may be kept, or not; try again soon, a new entry with the same Idempotency-Key"
 	case errors.Is(err, ErrUnavailable):
 		p.Status, p.Detail = http.StatusServiceUnavailable, "the journal's storage does not answer; try again soon"
 	case errors.Is(err, ErrFull):
@@ -75,7 +77,7 @@ func (a *api) answer(h handler) http.Handler {
 		}
 		p := problemOf(err)
 		p.Instance = "urn:uuid:" + w.Header().Get(requestIDHeader)
-		if p.Status >= http.StatusInternalServerError {
+		if p.Status >= http.StatusInternalServerError && !errors.As(err, new(*refusal)) {
 			a.log.ErrorContext(r.Context(), "request failed", "request", w.Header().Get(requestIDHeader), "error", err)
 		}
 		if p.Status == http.StatusServiceUnavailable {

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,19 +34,25 @@ const (
 
 const (
 	idempotencyTime = 24 * time.Hour
-	// replicationTime bounds how long a write waits for the replicas.
+	// replicationTime is the longest that a write waits for the replicas. After firstWait it asks how many are in sync.
 	replicationTime = time.Second
+	firstWait       = 100 * time.Millisecond
 )
 
-// Every write leaves a receipt in the same transaction. A write that is tried
-// again, because the connection broke before the answer came, finds its own
-// receipt and is not applied twice. A receipt named by an Idempotency-Key does
-// the same for the client's own repetitions.
+// Every write stores a receipt in the same transaction. A write that is retried, because the connection broke before the
+// answer or too few replicas had it, finds its own receipt and is not applied twice. A receipt named by an Idempotency-Key
+// does the same for the client's own retries.
+//
+// A write that finds a receipt sets its time to live again. That is a write too: WAIT considers what its own connection has
+// written, and so waits until the replicas have this and everything before it.
 var (
 	// KEYS: entry, index, receipt. ARGV: id, text, time, receipt, its seconds.
 	createScript = redis.NewScript(`
 local receipt = redis.call('GET', KEYS[3])
-if receipt then return receipt end
+if receipt then
+  redis.call('EXPIRE', KEYS[3], ARGV[5])
+  return receipt
+end
 redis.call('HSET', KEYS[1], 'text', ARGV[2], 'updatedAt', ARGV[3], 'version', 1)
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('SET', KEYS[3], ARGV[4], 'EX', ARGV[5])
@@ -54,7 +62,10 @@ return ARGV[4]`)
 	// Returns the new version, 0 for no such entry, -1 for another version.
 	updateScript = redis.NewScript(`
 local receipt = redis.call('GET', KEYS[2])
-if receipt then return tonumber(receipt) end
+if receipt then
+  redis.call('EXPIRE', KEYS[2], ARGV[4])
+  return tonumber(receipt)
+end
 local version = redis.call('HGET', KEYS[1], 'version')
 if not version then return 0 end
 if ARGV[3] ~= '0' and ARGV[3] ~= version then return -1 end
@@ -67,7 +78,7 @@ return version`)
 	// Returns 1, 0 for no such entry, -1 for another version. DEL comes before
 	// the receipt: a full Redis refuses a script's first write if it needs memory.
 	deleteScript = redis.NewScript(`
-if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
+if redis.call('EXPIRE', KEYS[3], ARGV[3]) == 1 then return 1 end
 local version = redis.call('HGET', KEYS[1], 'version')
 if not version then return 0 end
 if ARGV[2] ~= '0' and ARGV[2] ~= version then return -1 end
@@ -81,8 +92,12 @@ return 1`)
 type redisStore struct {
 	write, read *redis.Client
 	patience    time.Duration
-	log         *slog.Logger
-	errors      *prometheus.CounterVec // by address ("write", "read") and reason
+	// minReplicas is how many replicas must have a write before it is acknowledged.
+	minReplicas int
+	// inSync is how many replicas were in sync when last asked.
+	inSync atomic.Int64
+	log    *slog.Logger
+	errors *prometheus.CounterVec // by address ("write", "read") and reason
 }
 
 var _ Store = (*redisStore)(nil)
@@ -92,20 +107,20 @@ func newRedisStore(c config, log *slog.Logger, errors *prometheus.CounterVec) *r
 		return redis.NewClient(&redis.Options{
 			Addr:       address,
 			ClientName: "journal-api-" + name,
-			// Asked for every new connection: a changed file needs no restart.
+			// Called for every new connection, so that a changed file needs no restart.
 			CredentialsProviderContext: func(context.Context) (string, string, error) {
 				password, err := readPassword(c.redisPasswordFile)
-				return "default", password, err
+				return c.redisUser, password, err
 			},
 			ContextTimeoutEnabled: true,
 			DialTimeout:           time.Second,
 			ReadTimeout:           3 * time.Second,
 			WriteTimeout:          3 * time.Second,
 			PoolSize:              32,
-			// Connections move to servers that came back, and never outlive a password for long.
+			// Connections move to servers that returned, and do not outlive a password for long.
 			ConnMaxLifetime:       5 * time.Minute,
 			ConnMaxLifetimeJitter: time.Minute,
-			// ask tries again, and it alone.
+			// Only ask retries.
 			MaxRetries:               -1,
 			DialerRetries:            1,
 			DisableIdentity:          true,
@@ -113,15 +128,16 @@ func newRedisStore(c config, log *slog.Logger, errors *prometheus.CounterVec) *r
 		})
 	}
 	return &redisStore{
-		write:    client("write", c.redisWriteAddress),
-		read:     client("read", c.redisReadAddress),
-		patience: c.patience,
-		log:      log,
-		errors:   errors,
+		write:       client("write", c.redisWriteAddress),
+		read:        client("read", c.redisReadAddress),
+		patience:    c.patience,
+		minReplicas: c.redisMinReplicas,
+		log:         log,
+		errors:      errors,
 	}
 }
 
-// readPassword gives the content of the file without white space around it.
+// readPassword returns the content of the file without white space around it.
 func readPassword(file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -151,13 +167,11 @@ func (s *redisStore) Create(ctx context.Context, text, idempotencyKey string) (E
 	fingerprint := hex.EncodeToString(digest[:])
 
 	var receipt string
-	err = s.change(ctx, func(ctx context.Context, conn *redis.Conn) (err error) {
-		receipt, err = createScript.Run(ctx, conn,
-			[]string{entryPrefix + id.String(), indexKey, receiptPrefix + name},
-			id.String(), text, createdAt(id).UnixMilli(), id.String()+" "+fingerprint, int(lifetime.Seconds())).Text()
+	if err := s.change(ctx, createScript, func(answer *redis.Cmd) (err error) {
+		receipt, err = answer.Text()
 		return err
-	})
-	if err != nil {
+	}, []string{entryPrefix + id.String(), indexKey, receiptPrefix + name},
+		id.String(), text, createdAt(id).UnixMilli(), id.String()+" "+fingerprint, int(lifetime.Seconds())); err != nil {
 		return Entry{}, false, err
 	}
 	made, of, _ := strings.Cut(receipt, " ")
@@ -182,7 +196,7 @@ func (s *redisStore) Get(ctx context.Context, id string) (entry Entry, err error
 	defer cancel()
 	err = s.ask(ctx, s.read, "read", get)
 	if errors.Is(err, ErrNotFound) {
-		// A replica may not have heard of it yet: the primary knows.
+		// A replica may not have the entry yet: the primary knows.
 		err = s.ask(ctx, s.write, "write", get)
 	}
 	return entry, err
@@ -239,67 +253,127 @@ func (s *redisStore) Update(ctx context.Context, id, text string, version int64)
 	receipt := receiptPrefix + "write:" + uuid.NewString()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	var updated int64
-	err = s.change(ctx, func(ctx context.Context, conn *redis.Conn) (err error) {
-		updated, err = verdict(updateScript.Run(ctx, conn, []string{entryPrefix + id, receipt},
-			text, now.UnixMilli(), version, int(s.receiptTime().Seconds())))
+	err = s.change(ctx, updateScript, func(answer *redis.Cmd) (err error) {
+		updated, err = verdict(answer)
 		return err
-	})
+	}, []string{entryPrefix + id, receipt}, text, now.UnixMilli(), version, int(s.receiptTime().Seconds()))
 	return Entry{ID: id, Text: text, CreatedAt: createdAt(parsed), UpdatedAt: now, Version: updated}, err
 }
 
 func (s *redisStore) Delete(ctx context.Context, id string, version int64) error {
 	receipt := receiptPrefix + "write:" + uuid.NewString()
-	return s.change(ctx, func(ctx context.Context, conn *redis.Conn) error {
-		_, err := verdict(deleteScript.Run(ctx, conn, []string{entryPrefix + id, indexKey, receipt},
-			id, version, int(s.receiptTime().Seconds())))
+	return s.change(ctx, deleteScript, func(answer *redis.Cmd) error {
+		_, err := verdict(answer)
 		return err
-	})
+	}, []string{entryPrefix + id, indexKey, receipt}, id, version, int(s.receiptTime().Seconds()))
 }
 
-// Ready tries a connection that is not used again, so that it finds out what a
-// new one would: whether the address, the password and the server are good.
+// Ready uses a connection that is not used again, so that it checks what a new one needs: the address, the password and the
+// server.
 func (s *redisStore) Ready(ctx context.Context) error {
 	conn := s.read.EphemeralConn()
 	defer func() { _ = conn.Close() }()
 	return conn.Ping(ctx).Err()
 }
 
-// receiptTime is how long the receipt of a write without a key is of use.
+// receiptTime is how long the receipt of a write without a key is kept.
 func (s *redisStore) receiptTime() time.Duration { return s.patience + time.Minute }
 
-// change runs a script at the primary and waits, for replicationTime at most,
-// until every replica that is in sync has the result: whoever is told that an
-// entry was written then reads it from any of them. A replica that hangs
-// delays a write, but does not fail it.
-func (s *redisStore) change(ctx context.Context, script func(context.Context, *redis.Conn) error) error {
+// errUnconfirmed says that too few replicas have a write.
+var errUnconfirmed = errors.New("too few replicas have the write")
+
+// change runs a script at the primary, lets read parse its answer, and waits for the replicas. At least minReplicas of them
+// must have the result, or it is not acknowledged. It waits for every other one in sync too, for at most a second. An
+// acknowledged write is therefore on as many volumes as the stack requires, and a client that knows of it can read it from any
+// replica. A hanging replica delays a write, but does not fail it while enough others have it.
+//
+// An unconfirmed write is retried for as long as the patience lasts: the script finds its receipt. After that its result is
+// unknown, and the error says so.
+func (s *redisStore) change(ctx context.Context, script *redis.Script, read func(*redis.Cmd) error, keys []string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	return s.ask(ctx, s.write, "write", func(ctx context.Context, conn *redis.Conn) error {
-		if err := script(ctx, conn); err != nil {
-			return err
-		}
-		info, err := conn.Info(ctx, "replication").Result()
-		if err != nil {
-			return err
-		}
-		inSync := len(replicaInSync.FindAllString(info, -1))
-		if inSync == 0 {
-			return nil
-		}
-		reached, err := conn.Wait(ctx, inSync, replicationTime).Result()
-		if err == nil && int(reached) < inSync {
-			s.log.WarnContext(ctx, "replicas are late", "inSync", inSync, "reached", reached)
-		}
+	uncertain := false
+	err := s.ask(ctx, s.write, "write", func(ctx context.Context, conn *redis.Conn) error {
+		err := s.tryChange(ctx, conn, script, read, keys, args...)
+		uncertain = uncertain || mayHaveWritten(err)
 		return err
 	})
+	if uncertain && errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	return err
 }
 
-// replicaInSync matches a replica that was heard of in the last two seconds. The
-// lag is -1 if that was after the last tick of the primary's clock.
+// tryChange sends everything in one round trip: the script, the wait for the replicas and the question how many are in sync.
+// It needs a second one if the script is not loaded yet, or if other replicas are in sync than for the last write.
+func (s *redisStore) tryChange(
+	ctx context.Context, conn *redis.Conn, script *redis.Script, read func(*redis.Cmd) error, keys []string, args ...any,
+) error {
+	wanted := max(int(s.inSync.Load()), s.minReplicas)
+	var answer, reached *redis.Cmd
+	var info *redis.StringCmd
+	send := func(run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd) error {
+		_, err := conn.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			answer = run(ctx, pipe, keys, args...)
+			reached = pipe.Do(ctx, "WAIT", wanted, firstWait.Milliseconds())
+			info = pipe.Info(ctx, "replication")
+			return nil
+		})
+		if answer.Err() == nil && reached.Err() == nil && info.Err() == nil {
+			return err // There was no connection to send them on.
+		}
+		return nil
+	}
+	err := send(script.EvalSha)
+	if redis.HasErrorPrefix(answer.Err(), "NOSCRIPT") {
+		err = send(script.Eval)
+	}
+	if err != nil {
+		return err
+	}
+	if err := read(answer); err != nil {
+		return err
+	}
+	have, err := reached.Int()
+	if err := errors.Join(err, info.Err()); err != nil {
+		return fmt.Errorf("%w: %w", errUnconfirmed, err)
+	}
+	inSync := len(replicaInSync.FindAllString(info.Val(), -1))
+	s.inSync.Store(int64(inSync))
+	if have < max(inSync, s.minReplicas) {
+		again, err := conn.Wait(ctx, max(inSync, s.minReplicas), replicationTime-firstWait).Result()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errUnconfirmed, err)
+		}
+		have = int(again)
+	}
+	if have < s.minReplicas {
+		return fmt.Errorf("%w: %d of the %d that must", errUnconfirmed, have, s.minReplicas)
+	}
+	if have < inSync {
+		s.log.WarnContext(ctx, "replicas are late", "inSync", inSync, "reached", have)
+	}
+	return nil
+}
+
+// mayHaveWritten reports whether a script may have run although its caller has no valid answer. It has not if Redis refused
+// it, or could not be reached at all.
+func mayHaveWritten(err error) bool {
+	var network *net.OpError
+	switch {
+	case err == nil, errors.As(err, new(redis.Error)) && !errors.Is(err, errUnconfirmed):
+		return false
+	case errors.As(err, &network) && network.Op == "dial":
+		return false
+	}
+	return true
+}
+
+// replicaInSync matches a replica that answered within the last two seconds. The lag is -1 if it answered after the last tick
+// of the primary's clock.
 var replicaInSync = regexp.MustCompile(`(?m)^slave\d+:.*state=online.*lag=(-1|[012])\b`)
 
-// ask runs do on one connection, and again on another while the server cannot
-// serve right now, until ctx ends.
+// ask runs do on one connection, and retries on another while the server cannot serve, until ctx ends.
 func (s *redisStore) ask(ctx context.Context, client *redis.Client, address string,
 	do func(context.Context, *redis.Conn) error,
 ) error {
@@ -327,20 +401,21 @@ func (s *redisStore) ask(ctx context.Context, client *redis.Client, address stri
 			return fmt.Errorf("%w: redis %s: %w", ErrUnavailable, address, err)
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		}
-		// From now on each try uses its connection up: the next one may reach
-		// another server, and knows the password of today.
+		// From here each try closes its connection: the next one may reach another server, and uses the current password.
 		conn = client.EphemeralConn()
 	}
 }
 
-// diagnose names what kept Redis from answering, and tells whether it may pass.
-// An answer, a refusal of ours included, has no reason.
+// diagnose names what kept Redis from answering, and reports whether it may pass. An answer, including a refusal of ours, has
+// no reason.
 func diagnose(err error) (reason string, passing bool) {
 	switch {
 	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrVersionMismatch):
 		return "", false
 	case errors.Is(err, errDamaged):
 		return "damaged", false
+	case errors.Is(err, errUnconfirmed):
+		return "unconfirmed", true
 	case !errors.As(err, new(redis.Error)):
 		return "connection", true
 	case redis.HasErrorPrefix(err, "max number of clients"):
@@ -359,7 +434,7 @@ func diagnose(err error) (reason string, passing bool) {
 	return "other", false
 }
 
-// verdict reads what updateScript and deleteScript return.
+// verdict reads the result of updateScript and deleteScript.
 func verdict(answer *redis.Cmd) (version int64, err error) {
 	version, err = answer.Int64()
 	switch {
@@ -373,7 +448,7 @@ func verdict(answer *redis.Cmd) (version int64, err error) {
 	return version, nil
 }
 
-// errDamaged says that a key holds what this program does not write.
+// errDamaged says that a key holds something that this program does not write.
 var errDamaged = errors.New("damaged entry")
 
 // parseEntry reads the hash of an entry.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +29,7 @@ type redisServer struct {
 	t        testing.TB
 	dir      string
 	address  string
-	password string
+	password string // of the user api
 	cmd      *exec.Cmd
 	exited   chan struct{}
 }
@@ -44,6 +49,41 @@ func redisBinary(t testing.TB) string {
 	return path
 }
 
+// adminPassword is the password of the user admin, who may do everything. In the cluster there is none.
+const adminPassword = "admin-password"
+
+// repository is the checkout. Go's test cache notices a change of a file whose name begins with the module's folder, as here,
+// and filepath.Join would shorten the name.
+var repository = os.DirFS(os.Getenv("PWD") + "/../..")
+
+// defaultUser is the line of configuration of the user default, as in the cluster: Redis reads its log with that user's rights.
+func defaultUser(t testing.TB) string {
+	t.Helper()
+	script, err := fs.ReadFile(repository, "components/journal/start.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`echo "(user default off[^"]*)"`).FindSubmatch(script)
+	if line == nil {
+		t.Fatal("start.sh does not switch the user default off")
+	}
+	return string(line[1])
+}
+
+// redisUsers are the lines of configuration of the users that Redis has in the cluster: what they may do is in a file there.
+func redisUsers(t testing.TB, passwords map[string]string) (lines []string) {
+	t.Helper()
+	rules, err := fs.ReadFile(repository, "components/journal/users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(rules)) {
+		user, may, _ := strings.Cut(strings.TrimSpace(line), " ")
+		lines = append(lines, fmt.Sprintf("user %s on >%s %s", user, cmp.Or(passwords[user], user+"-password"), may))
+	}
+	return lines
+}
+
 // newRedisServer starts a server with the given lines of configuration.
 func newRedisServer(t testing.TB, lines ...string) *redisServer {
 	t.Helper()
@@ -52,8 +92,8 @@ func newRedisServer(t testing.TB, lines ...string) *redisServer {
 	lines = append([]string{
 		"bind 127.0.0.1", "port " + port, "dir " + s.dir, "logfile " + filepath.Join(s.dir, "redis.log"),
 		"appendonly yes", "appendfsync always", "save \"\"", "repl-diskless-sync-delay 0",
-		"requirepass " + s.password, "masterauth " + s.password,
-	}, lines...)
+		defaultUser(t), "user admin on ~* &* +@all >" + adminPassword, "masteruser replica", "masterauth replica-password",
+	}, append(redisUsers(t, map[string]string{"api": s.password}), lines...)...)
 	s.writeFile("redis.conf", strings.Join(lines, "\n")+"\n")
 	s.start()
 	t.Cleanup(func() { s.stop(syscall.SIGKILL) })
@@ -90,6 +130,15 @@ func (s *redisServer) writeFile(name, content string) string {
 	return path
 }
 
+func (s *redisServer) readFile(name string) string {
+	s.t.Helper()
+	content, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(content)
+}
+
 func (s *redisServer) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(redisBinary(s.t), filepath.Join(s.dir, "redis.conf"))
@@ -121,9 +170,51 @@ func (s *redisServer) stop(signal syscall.Signal) {
 	<-s.exited
 }
 
-// client is the tests' own way in.
+// settle waits until the server has a log of its own: a replica that writes its first one does not stop when it is told to.
+func (s *redisServer) settle() {
+	s.t.Helper()
+	client := s.client()
+	eventually(s.t, "redis-server has its log", func() bool {
+		info := client.InfoMap(s.t.Context(), "persistence")
+		return info.Item("Persistence", "aof_rewrite_in_progress") == "0" && info.Item("Persistence", "aof_rewrite_scheduled") == "0"
+	})
+}
+
+// freeze stops the server where it is, until thaw or the end of the test.
+func (s *redisServer) freeze() { s.signal(syscall.SIGSTOP) }
+
+func (s *redisServer) thaw() { s.signal(syscall.SIGCONT) }
+
+func (s *redisServer) signal(signal syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// holds tells whether a text is in the log on the server's volume.
+func (s *redisServer) holds(text string) bool {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.aof"))
+	if err != nil || len(files) == 0 {
+		s.t.Fatalf("no log in %s: %v", s.dir, err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return bytes.Contains(content, []byte(text))
+	})
+}
+
+// client is the tests' own connection to the server.
 func (s *redisServer) client() *redis.Client {
-	client := redis.NewClient(&redis.Options{Addr: s.address, Password: s.password})
+	return s.as("admin", adminPassword)
+}
+
+func (s *redisServer) as(user, password string) *redis.Client {
+	client := redis.NewClient(&redis.Options{Addr: s.address, Username: user, Password: password, DisableIdentity: true})
 	s.t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -139,11 +230,14 @@ func (s *redisServer) configure(name, value string) {
 func newReplica(t testing.TB, primary *redisServer, lines ...string) *redisServer {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(primary.address)
+	client := primary.client()
+	inSync := func() int {
+		return len(replicaInSync.FindAllString(client.Info(t.Context(), "replication").Val(), -1))
+	}
+	before := inSync()
 	replica := newRedisServer(t, append(lines, fmt.Sprintf("replicaof %s %s", host, port))...)
-	eventually(t, "the replica is in sync", func() bool {
-		info := primary.client().Info(t.Context(), "replication").Val()
-		return replicaInSync.MatchString(info)
-	})
+	eventually(t, "the replica is in sync", func() bool { return inSync() > before })
+	replica.settle()
 	return replica
 }
 

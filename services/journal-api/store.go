@@ -13,12 +13,11 @@ type Entry struct {
 	Text      string    `json:"text"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
-	// Version counts the changes, from 1. It is the entity tag, too.
+	// Version counts the changes, from 1. It is also the entity tag.
 	Version int64 `json:"version"`
 }
 
-// Store keeps entries. Every write is atomic and, however often it is tried
-// on the way, applied once.
+// Store keeps entries. Every write is atomic and is applied once, however often it is retried on the way.
 type Store interface {
 	// Create stores a new entry. An idempotency key that came with the same
 	// text before gives the entry as it was created then, and replayed is
@@ -38,11 +37,13 @@ type Store interface {
 	Close() error
 }
 
-// What a Store answers when it does not do what it was asked.
+// The errors of a Store.
 var (
 	ErrNotFound        = errors.New("no such entry")
 	ErrVersionMismatch = errors.New("the entry has another version")
 	ErrKeyReused       = errors.New("the idempotency key was used with another text")
 	ErrUnavailable     = errors.New("the store does not answer")
-	ErrFull            = errors.New("the store is full")
+	// ErrUncertain comes with ErrUnavailable when a write may have been applied nevertheless.
+	ErrUncertain = errors.New("nobody knows whether it was written")
+	ErrFull      = errors.New("the store is full")
 )

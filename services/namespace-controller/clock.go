@@ -8,14 +8,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// clock tells the time that decides about the end of a claim. Two witnesses must agree that a moment is past: the
-// apiserver, by the Date of its answers, whose clock also wrote the claim's creation; and the steady (monotonic) clock
-// of this process, counted from when it first saw the claim. So whichever clock jumps, no claim ends early: ahead, the
-// steady clock holds it back; back, the apiserver's does.
+// clock is the time by which claims end. A moment is past only when two clocks agree: the API server's, by the Date of its
+// answers, which also wrote the claim's creation time; and this process's monotonic clock, counted from when it first saw the
+// claim. No claim ends early if either jumps: if the API server's jumps ahead, the monotonic clock holds it back, and the
+// other way round.
 //
-// A paused machine does not count as time that went by. After a restart of all replicas the steady clock begins anew.
+// Time during which a machine is paused does not count. After a restart of all replicas the monotonic clock starts anew.
 type clock struct {
-	// steady reads the local clock; what counts is the difference of two readings.
+	// steady reads the monotonic clock. Only the difference of two readings counts.
 	steady func() time.Time
 
 	mu     sync.Mutex
@@ -23,25 +23,25 @@ type clock struct {
 	seen   map[types.UID]reading // The first sight of each claim.
 }
 
-// reading is what the apiserver's clock said, and the steady clock at that moment.
+// reading is the API server's time, and the monotonic clock at that moment.
 type reading struct{ server, steady time.Time }
 
-// at carries the reading on to a later moment of the steady clock.
+// at returns the reading's time at a later moment of the monotonic clock.
 func (r reading) at(steady time.Time) time.Time { return r.server.Add(steady.Sub(r.steady)) }
 
 func newClock() *clock {
 	return &clock{steady: time.Now, seen: map[types.UID]reading{}}
 }
 
-// heard takes in what the apiserver said the time was. A Date has whole seconds and took a moment to arrive, so the
-// clock is up to a second slow: late, which is the side to err on.
+// heard records the API server's time. A Date has whole seconds and took a moment to arrive, so the clock is up to a second
+// slow: claims may end late, but not early.
 func (c *clock) heard(date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.server = reading{server: date, steady: c.steady()}
 }
 
-// see starts the steady clock of a claim, unless it runs.
+// see starts the monotonic clock of a claim, unless it runs.
 func (c *clock) see(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,15 +55,15 @@ func (c *clock) seeLocked(uid types.UID) {
 	}
 }
 
-// forget ends the steady clock of a claim.
+// forget stops the monotonic clock of a claim.
 func (c *clock) forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.seen, uid)
 }
 
-// now returns the time that both witnesses grant a claim: the earlier one of theirs. Before the apiserver has said
-// anything it is the zero time, at which nothing is over.
+// now returns the earlier one of a claim's two times. Before the first answer of the API server it is the zero time, at which
+// nothing has ended.
 func (c *clock) now(uid types.UID) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) now(uid types.UID) time.Time {
 	return server
 }
 
-// transport lets the clock hear every answer that the apiserver gives through the wrapped one.
+// transport wraps another one, and passes the Date of every answer of the API server to the clock.
 func (c *clock) transport(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		response, err := next.RoundTrip(request)

@@ -6,26 +6,29 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -36,36 +39,22 @@ import (
 
 const platform = "journal-platform"
 
-// rights are all that the controller may do, as the stack declares it.
-const rights = `
-- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [journal.example.com], resources: [namespaceclaims], verbs: [get, list, watch, update, patch, delete]}
-- {apiGroups: [journal.example.com], resources: [namespaceclaims/status, namespaceclaims/finalizers], verbs: [update, patch]}
-- {apiGroups: [""], resources: [resourcequotas, limitranges], verbs: [get, list, watch, create, update, patch]}
-- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch, create, update, patch]}
-- {apiGroups: [rbac.authorization.k8s.io], resources: [rolebindings], verbs: [get, list, watch, create, update, patch]}
-- {apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [journal-tenant-owner], verbs: [bind]}
-- {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch]}`
-
-// platformRights are those in the platform's namespace.
-const platformRights = `
-- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, patch]}`
-
-const fenceObjects = `[
-	{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"tenant"},"spec":{"hard":{"requests.cpu":"2","requests.memory":"4Gi"}}},
-	{"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"tenant"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"}}]}},
-	{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"default-deny"},"spec":{"podSelector":{},"policyTypes":["Ingress","Egress"]}}]`
+// controllerAccount is the controller, as the apiserver knows it.
+const controllerAccount = "system:serviceaccount:" + platform + ":" + controllerName
 
 // cluster is what all tests of this file share.
 var cluster struct {
 	client.Client
 	clients    kubernetes.Interface
+	config     *rest.Config
 	program    string
 	kubeconfig string
+	network    string        // what the stack says of NetworkPolicies
+	controller client.Client // with the controller's rights and nothing of its program: somebody who has taken it over
 }
 
 func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // of the clients of the tests
 	code, err := withCluster(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -77,7 +66,10 @@ func TestMain(m *testing.M) {
 // withCluster runs something with an apiserver, the program, and an account with the program's rights.
 func withCluster(run func() int) (int, error) {
 	ctx := context.Background()
-	environment, err := kubetest.Start(func(e *envtest.Environment) { e.CRDDirectoryPaths = []string{crdFile} })
+	environment, err := kubetest.Start(func(e *envtest.Environment) {
+		e.CRDDirectoryPaths = []string{"../../" + crdFile, "../../" + budgetFile}
+		e.ControlPlane.GetAPIServer().Configure().Set("service-account-issuer", audience)
+	})
 	if err != nil {
 		return 1, err
 	}
@@ -92,18 +84,15 @@ func withCluster(run func() int) (int, error) {
 	if out, err := exec.Command("go", "build", "-o", cluster.program, ".").CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("%w: %s", err, out)
 	}
-	user, err := environment.AddUser(envtest.User{Name: "namespace-controller"}, nil)
-	if err != nil {
-		return 1, err
-	}
-	kubeconfig, err := user.KubeConfig()
+	user, err := environment.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
 		return 1, err
 	}
 	cluster.kubeconfig = filepath.Join(folder, "kubeconfig")
-	if err := os.WriteFile(cluster.kubeconfig, kubeconfig, 0o600); err != nil {
+	if err := writeKubeconfig(user); err != nil {
 		return 1, err
 	}
+	cluster.config = environment.Config
 
 	scheme := runtime.NewScheme()
 	_, _ = clientgoscheme.AddToScheme(scheme), api.AddToScheme(scheme)
@@ -113,49 +102,145 @@ func withCluster(run func() int) (int, error) {
 	if cluster.clients, err = kubernetes.NewForConfig(environment.Config); err != nil {
 		return 1, err
 	}
-	var clusterRules, platformRules []rbacv1.PolicyRule
-	if err := yaml.Unmarshal([]byte(rights), &clusterRules); err != nil {
+	if err := cluster.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: platform}}); err != nil {
 		return 1, err
 	}
-	if err := yaml.Unmarshal([]byte(platformRights), &platformRules); err != nil {
+	objects, err := stackObjects()
+	if err != nil {
 		return 1, err
 	}
-	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "namespace-controller"}}
-	named := metav1.ObjectMeta{Name: controllerName}
-	inside := metav1.ObjectMeta{Name: controllerName, Namespace: platform}
-	for _, object := range []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: platform}},
-		&rbacv1.ClusterRole{ObjectMeta: named, Rules: clusterRules},
-		&rbacv1.ClusterRoleBinding{ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: controllerName}},
-		&rbacv1.Role{ObjectMeta: inside, Rules: platformRules},
-		&rbacv1.RoleBinding{ObjectMeta: inside, Subjects: subjects, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: controllerName}},
-		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: ownerRole}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"*"}}}},
-		limitsWith(nil),
-		&corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: fencePrefix + "small", Labels: map[string]string{api.LabelFence: "small"}},
-			Data: map[string]string{
-				"namespace.json": `{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}`,
-				"size.json":      `{"cpu":"2","memory":"4Gi"}`, "objects.json": fenceObjects,
-			},
-		},
-	} {
+	for _, object := range objects {
+		if object.GetName() == limitsName {
+			cluster.network, _, _ = unstructured.NestedString(object.(*unstructured.Unstructured).Object, "data", "network.json")
+		}
 		if err := cluster.Create(ctx, object); err != nil {
 			return 1, err
 		}
 	}
+	if err := cluster.Update(ctx, limitsWith(nil)); err != nil {
+		return 1, err
+	}
+	if err := rulesHold(ctx); err != nil {
+		return 1, err
+	}
 	return run(), nil
+}
+
+// rulesHold waits until the apiserver has read the rules that bind the controller: each refuses something then.
+func rulesHold(ctx context.Context) error {
+	config := rest.CopyConfig(cluster.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: controllerAccount, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
+	controller, err := client.New(config, client.Options{Scheme: cluster.Scheme()})
+	if err != nil {
+		return err
+	}
+	cluster.controller = controller
+	meta := metav1.ObjectMeta{Namespace: platform, Name: "rules"}
+	for _, object := range []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "rules"}}, &corev1.ResourceQuota{ObjectMeta: meta},
+		&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ownerRole}},
+	} {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			err := controller.Create(ctx, object.DeepCopyObject().(client.Object), client.DryRunAll)
+			if err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+				break
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("no rule refuses a %T: %w", object, err)
+			}
+		}
+	}
+	return nil
+}
+
+// writeKubeconfig writes the kubeconfig of an administrator who acts as the controller's account.
+func writeKubeconfig(user *envtest.AuthenticatedUser) error {
+	text, err := user.KubeConfig()
+	if err != nil {
+		return err
+	}
+	config, err := clientcmd.Load(text)
+	if err != nil {
+		return err
+	}
+	for _, info := range config.AuthInfos {
+		info.Impersonate, info.ImpersonateGroups = controllerAccount, []string{"system:serviceaccounts", "system:authenticated"}
+	}
+	return clientcmd.WriteToFile(*config, cluster.kubeconfig)
+}
+
+// stackObjects returns what the stack declares for the controller: its rights, the rules that bind it, and its settings.
+func stackObjects() ([]client.Object, error) {
+	text, err := fs.ReadFile(repository, stackFile)
+	if err != nil {
+		return nil, err
+	}
+	var roles []string
+	for _, binding := range claimedBindings {
+		roles = append(roles, binding.role)
+	}
+	var objects []client.Object
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+			return nil, err
+		}
+		switch name := object.GetName(); object.GetKind() {
+		case "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+			if !strings.HasPrefix(name, "journal-controller-") && name != "journal-tenant-networkpolicies" && name != "journal-budgets" {
+				continue
+			}
+			addMembers(object)
+			suspendIn(object)
+		case "ConfigMap":
+			if name != limitsName && !strings.HasPrefix(name, classPrefix) {
+				continue
+			}
+		case "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+			if !strings.HasSuffix(name, controllerName) && !slices.Contains(roles, name) && !strings.HasPrefix(name, ownerRole) {
+				continue
+			}
+		default:
+			continue
+		}
+		objects = append(objects, object)
+	}
+	if len(objects) < 12 {
+		return nil, fmt.Errorf("%s: only %d objects are the controller's", stackFile, len(objects))
+	}
+	return objects, nil
+}
+
+// addMembers makes alice a developer of every tenant, and a viewer of the suspended ones, as far as a policy knows: most tenants of
+// the tests are not the stack's.
+func addMembers(policy *unstructured.Unstructured) {
+	variables, _, _ := unstructured.NestedSlice(policy.Object, "spec", "variables")
+	tenant := ""
+	for _, variable := range variables {
+		switch variable := variable.(map[string]any); variable["name"] {
+		case "members1":
+			_, index, _ := strings.Cut(variable["expression"].(string), "}[?")
+			tenant, _, _ = strings.Cut(index, "].orValue([])")
+		case "members":
+			variable["expression"] = fmt.Sprintf(`%s + (%s in [] ? ["v User alice"] : ["d User alice"])`, variable["expression"], tenant)
+			_ = unstructured.SetNestedSlice(policy.Object, variables, "spec", "variables")
+		}
+	}
 }
 
 // limitsWith returns the limits with changes.
 func limitsWith(changes map[string]any) *corev1.ConfigMap {
-	plenty := map[string]any{"claims": 100, "cpu": "1000", "memory": "1000Gi"}
-	values := map[string]any{"maxTTL": "72h", "defaultTTL": "8h", "warnBefore": "3s", "claimsPerOwner": 100, "defaultShare": plenty,
-		"share": map[string]any{"narrow": map[string]any{"claims": 9, "cpu": "3", "memory": "1000Gi"}}, "dryRun": false}
-	for key, value := range changes {
-		values[key] = value
+	share := func(claims int, cpu string) map[string]any {
+		return map[string]any{"claims": claims, "cpu": cpu, "memory": "1000Gi", "storage": "1000Gi", "pods": 10000, "services": 10000, "volumeClaims": 10000,
+			"classes": []string{"small"}}
 	}
+	values := map[string]any{"maxTTL": "72h", "defaultTTL": "8h", "warnBefore": "3s", "claimsPerOwner": 100, "defaultShare": share(100, "1000"),
+		"share": map[string]any{"narrow": share(9, "3"), "race": share(3, "100")}, "dryRun": false}
+	maps.Copy(values, changes)
 	text, _ := json.Marshal(values)
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: limitsName}, Data: map[string]string{"limits.json": string(text)}}
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: limitsName},
+		Data: map[string]string{"limits.json": string(text), "domain.json": `"localhost"`, "network.json": cluster.network,
+			"suspended.json": `{"pods": "0", "count/pods": "0", "count/jobs.batch": "0"}`}}
 }
 
 // replica is one running controller.
@@ -287,358 +372,4 @@ func deleted(t *testing.T, name string) time.Time {
 		t.Fatal(err)
 	}
 	return when
-}
-
-func TestAClaimGetsAFencedNamespaceAndLosesItAtItsEnd(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "life")
-	claim := claimFor("life", "try", "8s")
-	apply(t, claim)
-	inPhase(t, claim, api.Active)
-
-	namespace := namespaceOfCluster(t, claim.Status.Namespace)
-	for key, want := range map[string]string{api.LabelTenant: "life", api.LabelClaim: "try", api.LabelClaimUID: string(claim.UID), "pod-security.kubernetes.io/enforce": "restricted"} {
-		if namespace.Labels[key] != want {
-			t.Errorf("label %s is %q, want %q", key, namespace.Labels[key], want)
-		}
-	}
-	for key, want := range map[string]string{api.AnnotationOwner: "alice", api.AnnotationPurpose: "a try", api.AnnotationTeam: "the team",
-		api.AnnotationContact: "team@example.com", api.AnnotationExpires: rfc3339(claim.CreationTimestamp.Add(8 * time.Second))} {
-		if namespace.Annotations[key] != want {
-			t.Errorf("annotation %s is %q, want %q", key, namespace.Annotations[key], want)
-		}
-	}
-	key := client.ObjectKey{Namespace: namespace.Name, Name: "tenant"}
-	binding := &rbacv1.RoleBinding{}
-	for _, err := range []error{
-		cluster.Get(t.Context(), key, &corev1.ResourceQuota{}), cluster.Get(t.Context(), key, &corev1.LimitRange{}),
-		cluster.Get(t.Context(), client.ObjectKey{Namespace: namespace.Name, Name: "default-deny"}, &networkingv1.NetworkPolicy{}),
-		cluster.Get(t.Context(), client.ObjectKey{Namespace: namespace.Name, Name: ownerBinding}, binding),
-	} {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	if binding.RoleRef.Name != ownerRole || len(binding.Subjects) != 1 || binding.Subjects[0].Name != "alice" {
-		t.Errorf("binds %v to %v", binding.RoleRef, binding.Subjects)
-	}
-	if claim.Status.NamespaceUID != string(namespace.UID) || !meta.IsStatusConditionTrue(claim.Status.Conditions, api.ConditionReady) {
-		t.Errorf("status %+v", claim.Status)
-	}
-
-	inPhase(t, claim, api.Expiring)
-	if !meta.IsStatusConditionTrue(claim.Status.Conditions, api.ConditionExpiresSoon) {
-		t.Errorf("conditions %+v", claim.Status.Conditions)
-	}
-	eventually(t, "an Event warns", func() bool {
-		events := &eventsv1.EventList{}
-		if err := cluster.List(t.Context(), events, client.InNamespace("life")); err != nil {
-			t.Fatal(err)
-		}
-		for _, event := range events.Items {
-			if event.Reason == reasonExpiresSoon && event.Type == corev1.EventTypeWarning && event.Regarding.Name == "try" {
-				return true
-			}
-		}
-		return false
-	})
-	if when := deleted(t, namespace.Name); when.Before(claim.Status.ExpiresAt.Time) || when.After(claim.Status.ExpiresAt.Add(5*time.Second)) {
-		t.Errorf("deleted at %v, the end is %v", when, claim.Status.ExpiresAt)
-	}
-	gone(t, claim)
-}
-
-func TestWhoeverLosesTheTenantLosesTheClaimedNamespace(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "leaving")
-	claim := claimFor("leaving", "try", "1h")
-	apply(t, claim)
-	inPhase(t, claim, api.Active)
-	owners := func() int {
-		binding := &rbacv1.RoleBinding{}
-		if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: claim.Status.Namespace, Name: ownerBinding}, binding); err != nil {
-			t.Fatal(err)
-		}
-		return len(binding.Subjects)
-	}
-	if owners() != 1 {
-		t.Fatal("alice does not own her namespace to begin with")
-	}
-	if err := cluster.Delete(t.Context(), developersOf("leaving")); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "alice has no rights any more", func() bool { return owners() == 0 })
-	inPhase(t, claim, api.Active)
-	if !strings.Contains(claim.Status.Message, `alice is no owner or developer of namespace "leaving" any more`) {
-		t.Errorf("the claim says %q", claim.Status.Message)
-	}
-	apply(t, developersOf("leaving"))
-	eventually(t, "alice has them again", func() bool { return owners() == 1 })
-
-	// Whether she is in a group is not known here.
-	group := developersOf("leaving")
-	group.Name, group.Subjects[0].Kind, group.Subjects[0].Name = "group", rbacv1.GroupKind, "everybody"
-	apply(t, group)
-	if err := cluster.Delete(t.Context(), developersOf("leaving")); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second)
-	if owners() != 1 {
-		t.Error("a member of a group lost her namespace")
-	}
-}
-
-func TestAnExtendedClaimStays(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "longer")
-	claim := claimFor("longer", "try", "6s")
-	apply(t, claim)
-	inPhase(t, claim, api.Expiring)
-	end := claim.Status.ExpiresAt.Time
-	before := claim.DeepCopy()
-	claim.Spec.TTL = "100h"
-	if err := cluster.Patch(t.Context(), claim, client.MergeFrom(before)); err != nil {
-		t.Fatal(err)
-	}
-	inPhase(t, claim, api.Active)
-	if want := claim.CreationTimestamp.Add(72 * time.Hour); !claim.Status.ExpiresAt.Time.Equal(want) {
-		t.Errorf("ends at %v, want %v", claim.Status.ExpiresAt, want)
-	}
-	time.Sleep(time.Until(end) + 3*time.Second)
-	namespace := namespaceOfCluster(t, claim.Status.Namespace)
-	if namespace.DeletionTimestamp != nil {
-		t.Error("it was deleted all the same")
-	}
-	if got := namespace.Annotations[api.AnnotationExpires]; got != rfc3339(claim.Status.ExpiresAt.Time) {
-		t.Errorf("the annotation says %s", got)
-	}
-}
-
-func TestADeletedClaimTakesItsNamespaceAlongAndMakesRoom(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "narrow") // Its share is 3 cpu, and the class has 2.
-	first, second := claimFor("narrow", "first", ""), claimFor("narrow", "second", "")
-	apply(t, first)
-	inPhase(t, first, api.Active)
-	apply(t, second)
-	inPhase(t, second, api.Refused)
-	if !strings.Contains(second.Status.Message, "the cpu of tenant narrow would be 4 with this claim, and the limit is 3") || len(second.Finalizers) > 0 {
-		t.Errorf("refused with %q, finalizers %v", second.Status.Message, second.Finalizers)
-	}
-	if err := cluster.Delete(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	inPhase(t, first, api.Deleting)
-	if inPhase(t, second, api.Refused); first.DeletionTimestamp == nil {
-		t.Error("the claim did not wait for its namespace")
-	}
-	deleted(t, first.Status.Namespace)
-	gone(t, first)
-	inPhase(t, second, api.Active)
-}
-
-func TestClaimsMadeAtOnceDoNotExceedTheShare(t *testing.T) {
-	startReplica(t)
-	apply(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "race", Labels: map[string]string{api.LabelTenant: "race"}}})
-	if err := cluster.Update(t.Context(), limitsWith(map[string]any{"share": map[string]any{"race": map[string]any{"claims": 3, "cpu": "100", "memory": "100Gi"}}})); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Update(context.Background(), limitsWith(nil)) })
-	for i := range 12 {
-		apply(t, claimFor("race", fmt.Sprintf("try-%d", i), ""))
-	}
-	count := map[api.Phase]int{}
-	eventually(t, "all are decided", func() bool {
-		claims := &api.NamespaceClaimList{}
-		if err := cluster.List(t.Context(), claims, client.InNamespace("race")); err != nil {
-			t.Fatal(err)
-		}
-		clear(count)
-		for _, claim := range claims.Items {
-			count[claim.Status.Phase]++
-		}
-		return count[api.Active]+count[api.Refused] == 12
-	})
-	if count[api.Active] != 3 {
-		t.Errorf("%v, want 3 active", count)
-	}
-}
-
-func TestForeignNamespacesWithForgedLabelsSurvive(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "forged")
-	claim := claimFor("forged", "try", "")
-	apply(t, claim)
-	inPhase(t, claim, api.Active)
-	labels := namespaceOfCluster(t, claim.Status.Namespace).Labels
-	apply(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "forged-elsewhere", Labels: labels}})
-
-	// The namespace itself is deleted by hand while no controller runs, and one with its name and labels takes its place.
-	other := claimFor("forged", "replaced", "")
-	apply(t, other)
-	inPhase(t, other, api.Active)
-	name := other.Status.Namespace
-	stolen := namespaceOfCluster(t, name).Labels
-	if err := cluster.Update(t.Context(), limitsWith(map[string]any{"dryRun": true})); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.Delete(t.Context(), namespaceOfCluster(t, name)); err != nil {
-		t.Fatal(err)
-	}
-	deleted(t, name)
-	apply(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: stolen}})
-	if err := cluster.Update(t.Context(), limitsWith(nil)); err != nil {
-		t.Fatal(err)
-	}
-
-	for _, c := range []*api.NamespaceClaim{claim, other} {
-		if err := cluster.Delete(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	deleted(t, claim.Status.Namespace)
-	gone(t, claim)
-	for _, name := range []string{"forged-elsewhere", name} {
-		if stamp := namespaceOfCluster(t, name).DeletionTimestamp; stamp != nil {
-			t.Errorf("namespace %s was deleted at %v", name, stamp)
-		}
-	}
-}
-
-func TestADryRunMakesAndDeletesNothing(t *testing.T) {
-	startReplica(t)
-	newTenant(t, "dry")
-	stands := claimFor("dry", "stands", "")
-	apply(t, stands)
-	inPhase(t, stands, api.Active)
-	if err := cluster.Update(t.Context(), limitsWith(map[string]any{"dryRun": true})); err != nil {
-		t.Fatal(err)
-	}
-	claim := claimFor("dry", "try", "")
-	apply(t, claim)
-	inPhase(t, claim, api.Pending)
-	if !strings.HasPrefix(claim.Status.Message, "dry run, would admit") || claim.Status.Namespace != "" || len(claim.Finalizers) > 0 {
-		t.Errorf("%+v, finalizers %v", claim.Status, claim.Finalizers)
-	}
-	if err := cluster.Delete(t.Context(), stands); err != nil {
-		t.Fatal(err)
-	}
-	inPhase(t, stands, api.Expiring)
-	if stamp := namespaceOfCluster(t, stands.Status.Namespace).DeletionTimestamp; stamp != nil {
-		t.Errorf("deleted at %v", stamp)
-	}
-	if err := cluster.Update(t.Context(), limitsWith(nil)); err != nil {
-		t.Fatal(err)
-	}
-	inPhase(t, claim, api.Active)
-	deleted(t, stands.Status.Namespace)
-	gone(t, stands)
-}
-
-func TestTheDefinitionRefusesBadClaims(t *testing.T) {
-	newTenant(t, "rules")
-	good := claimFor("rules", "good", "1h30m")
-	apply(t, good)
-	for name, test := range map[string]struct {
-		change func(*api.NamespaceClaim)
-		want   string
-	}{
-		"no owner":     {func(c *api.NamespaceClaim) { c.Spec.Owner = "" }, "spec.owner"},
-		"no class":     {func(c *api.NamespaceClaim) { c.Spec.Class = "" }, "spec.class"},
-		"no purpose":   {func(c *api.NamespaceClaim) { c.Spec.Purpose = "" }, "spec.purpose"},
-		"no duration":  {func(c *api.NamespaceClaim) { c.Spec.TTL = "tomorrow" }, `not a duration above zero in hours, minutes and seconds; write "8h" or "1h30m"`},
-		"zero":         {func(c *api.NamespaceClaim) { c.Spec.TTL = "0h" }, "not a duration above zero"},
-		"negative":     {func(c *api.NamespaceClaim) { c.Spec.TTL = "-8h" }, "not a duration above zero"},
-		"a long name":  {func(c *api.NamespaceClaim) { c.Name = strings.Repeat("a", 41) }, "not a short DNS label"},
-		"a dotted one": {func(c *api.NamespaceClaim) { c.Name = "a.b" }, "not a short DNS label"},
-	} {
-		claim := claimFor("rules", "bad", "8h")
-		test.change(claim)
-		if err := cluster.Create(t.Context(), claim); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %q in it", name, err, test.want)
-		}
-	}
-	for name, change := range map[string]func(*api.NamespaceClaim){
-		"owner": func(c *api.NamespaceClaim) { c.Spec.Owner = "bob" },
-		"class": func(c *api.NamespaceClaim) { c.Spec.Class = "large" },
-	} {
-		claim := good.DeepCopy()
-		change(claim)
-		if err := cluster.Patch(t.Context(), claim, client.MergeFrom(good)); err == nil || !strings.Contains(err.Error(), "spec."+name) ||
-			!strings.Contains(err.Error(), "cannot be changed; delete the claim") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestTwoReplicasDoNotFightAndAKilledLeaderLosesNothing(t *testing.T) {
-	first := startReplica(t)
-	newTenant(t, "crash")
-	leads := func(r *replica) bool { return strings.Contains(r.text(), "Starting workers") }
-	eventually(t, "the first leads", func() bool { return leads(first) })
-	second := startReplica(t)
-
-	const claims = 20
-	for i := range claims {
-		apply(t, claimFor("crash", fmt.Sprintf("try-%d", i), ""))
-		if i == claims/2 {
-			if leads(second) {
-				t.Error("both lead")
-			}
-			_ = first.end(syscall.SIGKILL)
-		}
-	}
-	owned := map[string]string{}
-	eventually(t, "every claim has its namespace", func() bool {
-		list := &api.NamespaceClaimList{}
-		if err := cluster.List(t.Context(), list, client.InNamespace("crash")); err != nil {
-			t.Fatal(err)
-		}
-		clear(owned)
-		for _, claim := range list.Items {
-			if claim.Status.Phase == api.Active {
-				owned[claim.Status.Namespace] = claim.Status.NamespaceUID
-			}
-		}
-		return len(owned) == claims
-	})
-	namespaces := &corev1.NamespaceList{}
-	if err := cluster.List(t.Context(), namespaces, client.MatchingLabels{api.LabelTenant: "crash"}, client.HasLabels{api.LabelClaimUID}); err != nil {
-		t.Fatal(err)
-	}
-	if len(namespaces.Items) != claims {
-		t.Errorf("%d namespaces for %d claims", len(namespaces.Items), claims)
-	}
-	for _, namespace := range namespaces.Items {
-		if owned[namespace.Name] != string(namespace.UID) {
-			t.Errorf("namespace %s is nobody's", namespace.Name)
-		}
-	}
-	t.Logf("the leader was killed with %d claims decided", strings.Count(first.text(), `"action":"surround"`))
-}
-
-func TestItIsHealthyAndGivesTheLeaseBack(t *testing.T) {
-	const address = "127.0.0.1:18481"
-	r := startReplica(t, "--health-address="+address)
-	for _, path := range []string{"/healthz", "/readyz"} {
-		eventually(t, path+" is 200", func() bool {
-			response, err := http.Get("http://" + address + path)
-			if err != nil {
-				return false
-			}
-			_ = response.Body.Close()
-			return response.StatusCode == http.StatusOK
-		})
-	}
-	eventually(t, "it leads", func() bool { return strings.Contains(r.text(), "Starting workers") })
-	if err := r.end(syscall.SIGTERM); err != nil {
-		t.Errorf("ended with %v", err)
-	}
-	lease := &coordinationv1.Lease{}
-	if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: platform, Name: controllerName}, lease); err != nil {
-		t.Fatal(err)
-	}
-	if lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" {
-		t.Errorf("%s still holds the lease", *lease.Spec.HolderIdentity)
-	}
 }

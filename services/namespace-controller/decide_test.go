@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,11 +21,11 @@ var created = time.Date(2030, 1, 1, 8, 0, 0, 0, time.UTC)
 
 // newSituation is a claim for eight hours that was just made, in a tenant with room.
 func newSituation(changes ...func(*situation)) situation {
-	small := &fence{
-		cpu: resource.MustParse("2"), memory: resource.MustParse("4Gi"),
+	small := &template{
+		size:    sizeOf("2", "4Gi"),
 		objects: []*unstructured.Unstructured{{Object: map[string]any{}}},
 	}
-	large := &fence{cpu: resource.MustParse("8"), memory: resource.MustParse("16Gi")}
+	large := &template{size: sizeOf("8", "16Gi")}
 	s := situation{
 		now: created.Add(time.Second),
 		claim: &api.NamespaceClaim{
@@ -35,14 +36,20 @@ func newSituation(changes ...func(*situation)) situation {
 		limits: limits{
 			MaxTTL: metav1.Duration{Duration: 72 * time.Hour}, DefaultTTL: metav1.Duration{Duration: 4 * time.Hour},
 			WarnBefore: metav1.Duration{Duration: time.Hour}, ClaimsPerOwner: 2,
-			DefaultShare: share{Claims: 4, CPU: resource.MustParse("8"), Memory: resource.MustParse("16Gi")},
+			DefaultShare: share{Claims: 4, size: sizeOf("8", "16Gi"), Classes: []string{"large", "small"}},
 		},
-		fences: map[string]*fence{"small": small, "large": large},
+		members: &members{owners: []rbacv1.Subject{userNamed("alice")}},
+		domain:  "localhost",
+		classes: map[string]*template{"small": small, "large": large},
 	}
 	for _, change := range changes {
 		change(&s)
 	}
 	return s
+}
+
+func sizeOf(cpu, memory string) size {
+	return size{CPU: resource.MustParse(cpu), Memory: resource.MustParse(memory)}
 }
 
 func namespaceNamed(name, uid string, labels map[string]string) *metav1.PartialObjectMetadata {
@@ -91,7 +98,7 @@ func namespaceGone(s *situation) { s.namespace = nil }
 
 func dryRun(s *situation) { s.limits.DryRun = true }
 
-func classVanished(s *situation) { delete(s.fences, "small") }
+func classVanished(s *situation) { delete(s.classes, "small") }
 
 func limitsBroken(s *situation) { s.limits, s.limitsFault = limits{}, errors.New("maxTTL is nonsense") }
 
@@ -116,20 +123,25 @@ func TestDecide(t *testing.T) {
 		"a ttl above the maximum is cut":             {[]func(*situation){ttl("100h")}, admit, api.Pending, "", 0, 72 * hour},
 		"an admitted claim gets a namespace":         {[]func(*situation){admitted}, create, api.Pending, "is made", 8 * hour, 8 * hour},
 		"a namespace made before a crash is adopted": {[]func(*situation){made}, adopt, api.Pending, "is made", 0, 8 * hour},
-		"a namespace gets its fence":                 {[]func(*situation){active}, surround, api.Active, "is there until 2030-01-01T16:00:00Z", 7 * hour, 8 * hour},
+		"a namespace gets its policy objects":        {[]func(*situation){active}, enforce, api.Active, "is there until 2030-01-01T16:00:00Z", 7 * hour, 8 * hour},
 
 		// Refusals.
-		"an unknown class":            {[]func(*situation){func(s *situation) { s.claim.Spec.Class = "huge" }}, wait, api.Refused, `spec.class "huge": is not one of the stack's classes; write one of: large, small`, 0, 0},
-		"a class with a broken fence": {[]func(*situation){classVanished, func(s *situation) { s.fenceFaults = map[string]error{"small": errors.New("ConfigMap x: broken")} }}, wait, api.Refused, "ConfigMap x: broken", 0, 0},
-		"a ttl that is none":          {[]func(*situation){ttl("soon")}, wait, api.Refused, `spec.ttl "soon": not a duration`, 0, 0},
-		"a ttl below zero":            {[]func(*situation){ttl("-1h")}, wait, api.Refused, `spec.ttl "-1h": not a duration above zero`, 0, 0},
-		"a home without a tenant":     {[]func(*situation){func(s *situation) { s.home.Labels = nil }}, wait, api.Refused, `namespace "team-a": not a tenant's`, 0, 0},
-		"a home that is gone":         {[]func(*situation){func(s *situation) { s.home = nil }}, wait, api.Refused, `namespace "team-a": not a tenant's`, 0, 0},
-		"a home that is claimed":      {[]func(*situation){func(s *situation) { s.home.Labels[api.LabelClaimUID] = "x" }}, wait, api.Refused, "was itself made for a claim", 0, 0},
+		"an unknown class":               {[]func(*situation){func(s *situation) { s.claim.Spec.Class = "huge" }}, wait, api.Refused, `spec.class "huge": is not one of the stack's classes; write one of: large, small`, 0, 0},
+		"a class with a broken template": {[]func(*situation){classVanished, func(s *situation) { s.classFaults = map[string]error{"small": errors.New("ConfigMap x: broken")} }}, wait, api.Refused, "ConfigMap x: broken", 0, 0},
+		"a ttl that is none":             {[]func(*situation){ttl("soon")}, wait, api.Refused, `spec.ttl "soon": not a duration`, 0, 0},
+		"a ttl below zero":               {[]func(*situation){ttl("-1h")}, wait, api.Refused, `spec.ttl "-1h": not a duration above zero`, 0, 0},
+		"a home without a tenant":        {[]func(*situation){func(s *situation) { s.home.Labels = nil }}, wait, api.Refused, `namespace "team-a": not a tenant's`, 0, 0},
+		"a home that is gone":            {[]func(*situation){func(s *situation) { s.home = nil }}, wait, api.Refused, `namespace "team-a": not a tenant's`, 0, 0},
+		"an owner whom home does not name": {[]func(*situation){membersAre(members{owners: []rbacv1.Subject{groupNamed("leads")}, viewers: []rbacv1.Subject{userNamed("alice")}})}, wait, api.Refused,
+			`spec.access "Owner": alice is neither an owner nor a developer of namespace "team-a" by name; write access: Tenant`, 0, 0},
+		"an owner whom home does not name, with the tenant": {[]func(*situation){membersAre(members{owners: []rbacv1.Subject{groupNamed("leads")}}), forTenant}, admit, api.Pending, "is made", 0, 8 * hour},
+		"a developer whom home names":                       {[]func(*situation){membersAre(members{developers: []rbacv1.Subject{userNamed("alice")}})}, admit, api.Pending, "is made", 0, 8 * hour},
+		"members that nobody has asked for yet":             {[]func(*situation){func(s *situation) { s.members = nil }}, admit, api.Pending, "is made", 0, 8 * hour},
+		"a home that is claimed":                            {[]func(*situation){func(s *situation) { s.home.Labels[api.LabelClaimUID] = "x" }}, wait, api.Refused, "was itself made for a claim", 0, 0},
 		"too many of the owner": {[]func(*situation){held(holder{"team-b/a", "alice", "small", "team-b"}, holder{"team-b/b", "alice", "small", "team-b"})},
 			wait, api.Refused, "the number of claims of alice would be 3 with this claim, and the limit is 2", 0, 0},
 		"too many of the tenant": {[]func(*situation){func(s *situation) {
-			s.limits.Share = map[string]share{"team-a": {1, resource.MustParse("99"), resource.MustParse("99Gi")}}
+			s.limits.Share = map[string]share{"team-a": {Claims: 1, size: sizeOf("99", "99Gi"), Classes: []string{"small"}}}
 		},
 			held(holder{"team-a/a", "bob", "small", "team-a"})}, wait, api.Refused, "the number of claims of tenant team-a would be 2", 0, 0},
 		"too much cpu and memory": {[]func(*situation){held(holder{"team-a/a", "bob", "large", "team-a"})},
@@ -143,32 +155,32 @@ func TestDecide(t *testing.T) {
 		"a refused claim that is deleted goes": {[]func(*situation){func(s *situation) { s.claim.Status.Phase = api.Refused; s.claim.Finalizers = []string{api.Finalizer} }, claimDeleted},
 			finish, api.Deleting, "holds no namespace", 0, 0},
 		"a share that shrank takes nothing away": {[]func(*situation){active, func(s *situation) { s.limits.DefaultShare = share{}; s.limits.ClaimsPerOwner = 0 }},
-			surround, api.Active, "", 7 * hour, 8 * hour},
+			enforce, api.Active, "", 7 * hour, 8 * hour},
 
 		// The end.
-		"a moment before the warning":                        {[]func(*situation){active, at(7*hour - time.Nanosecond)}, surround, api.Active, "", 7 * hour, 8 * hour},
-		"at the warning":                                     {[]func(*situation){active, at(7 * hour)}, surround, api.Expiring, "raise spec.ttl to keep it longer (at most 72h0m0s)", 8 * hour, 8 * hour},
-		"a moment before the end it stands":                  {[]func(*situation){active, at(8*hour - time.Nanosecond)}, surround, api.Expiring, "is deleted with all that it holds at", 8 * hour, 8 * hour},
+		"a moment before the warning":                        {[]func(*situation){active, at(7*hour - time.Nanosecond)}, enforce, api.Active, "", 7 * hour, 8 * hour},
+		"at the warning":                                     {[]func(*situation){active, at(7 * hour)}, enforce, api.Expiring, "raise spec.ttl to keep it longer (at most 72h0m0s)", 8 * hour, 8 * hour},
+		"a moment before the end it stands":                  {[]func(*situation){active, at(8*hour - time.Nanosecond)}, enforce, api.Expiring, "is deleted with all that it holds at", 8 * hour, 8 * hour},
 		"at the end it is deleted":                           {[]func(*situation){active, at(8 * hour)}, remove, api.Deleting, "the claim's time was over at 2030-01-01T16:00:00Z", 0, 8 * hour},
 		"long after the end it is deleted":                   {[]func(*situation){active, at(80 * hour)}, remove, api.Deleting, "", 0, 8 * hour},
 		"while it ends it waits":                             {[]func(*situation){active, at(8 * hour), namespaceTerminating}, wait, api.Deleting, "is being deleted", 0, 8 * hour},
 		"when the namespace is gone the claim goes":          {[]func(*situation){active, at(8 * hour), namespaceGone}, finish, api.Deleting, "its namespace is gone", 0, 8 * hour},
-		"a clock that was not heard ends nothing":            {[]func(*situation){active, func(s *situation) { s.now = time.Time{} }}, surround, api.Active, "", 7 * hour, 8 * hour},
-		"a clock that went back ends nothing":                {[]func(*situation){active, at(-100 * hour)}, surround, api.Active, "", 7 * hour, 8 * hour},
+		"a clock that was not heard ends nothing":            {[]func(*situation){active, func(s *situation) { s.now = time.Time{} }}, enforce, api.Active, "", 7 * hour, 8 * hour},
+		"a clock that went back ends nothing":                {[]func(*situation){active, at(-100 * hour)}, enforce, api.Active, "", 7 * hour, 8 * hour},
 		"a namespace that is not known yet is adopted first": {[]func(*situation){made, at(9 * hour)}, adopt, api.Pending, "", 0, 8 * hour},
 		"a claim that never got its namespace just goes":     {[]func(*situation){admitted, at(9 * hour)}, finish, api.Deleting, "", 0, 8 * hour},
 
 		// Edits.
-		"an extension moves the end":                   {[]func(*situation){active, at(7*hour + 30*time.Minute), ttl("24h")}, surround, api.Active, "", 23 * hour, 24 * hour},
-		"an extension after the end, before the act":   {[]func(*situation){active, at(9 * hour), ttl("24h")}, surround, api.Active, "", 23 * hour, 24 * hour},
-		"an extension stops at the maximum":            {[]func(*situation){active, at(7 * hour), ttl("1000h")}, surround, api.Active, `spec.ttl "1000h" is more than the maximum "72h0m0s"`, 71 * hour, 72 * hour},
+		"an extension moves the end":                   {[]func(*situation){active, at(7*hour + 30*time.Minute), ttl("24h")}, enforce, api.Active, "", 23 * hour, 24 * hour},
+		"an extension after the end, before the act":   {[]func(*situation){active, at(9 * hour), ttl("24h")}, enforce, api.Active, "", 23 * hour, 24 * hour},
+		"an extension stops at the maximum":            {[]func(*situation){active, at(7 * hour), ttl("1000h")}, enforce, api.Active, `spec.ttl "1000h" is more than the maximum "72h0m0s"`, 71 * hour, 72 * hour},
 		"an extension comes too late":                  {[]func(*situation){active, at(9 * hour), ttl("24h"), namespaceTerminating}, wait, api.Deleting, "it is made again, empty", 0, 24 * hour},
-		"a shorter ttl moves the end":                  {[]func(*situation){active, at(hour), ttl("4h")}, surround, api.Active, "", 3 * hour, 4 * hour},
-		"a ttl that is over leaves time for a warning": {[]func(*situation){active, at(3 * hour), ttl("1h")}, surround, api.Expiring, "", 4 * hour, 4 * hour},
-		"a ttl shortened near the end changes nothing": {[]func(*situation){active, at(7*hour + 30*time.Minute), ttl("1h")}, surround, api.Expiring, "", 8 * hour, 8 * hour},
+		"a shorter ttl moves the end":                  {[]func(*situation){active, at(hour), ttl("4h")}, enforce, api.Active, "", 3 * hour, 4 * hour},
+		"a ttl that is over leaves time for a warning": {[]func(*situation){active, at(3 * hour), ttl("1h")}, enforce, api.Expiring, "", 4 * hour, 4 * hour},
+		"a ttl shortened near the end changes nothing": {[]func(*situation){active, at(7*hour + 30*time.Minute), ttl("1h")}, enforce, api.Expiring, "", 8 * hour, 8 * hour},
 		"a lower maximum leaves time for a warning": {[]func(*situation){active, at(3 * hour), func(s *situation) { s.limits.MaxTTL.Duration = hour }},
-			surround, api.Expiring, "", 4 * hour, 4 * hour},
-		"a ttl that became nonsense keeps the end": {[]func(*situation){active, at(3 * hour), ttl("soon")}, surround, api.Active, "", 7 * hour, 8 * hour},
+			enforce, api.Expiring, "", 4 * hour, 4 * hour},
+		"a ttl that became nonsense keeps the end": {[]func(*situation){active, at(3 * hour), ttl("soon")}, enforce, api.Active, "", 7 * hour, 8 * hour},
 
 		// Deletions by others.
 		"a deleted claim takes its namespace along":       {[]func(*situation){active, claimDeleted}, remove, api.Deleting, "the claim was deleted", 0, 8 * hour},
@@ -194,7 +206,7 @@ func TestDecide(t *testing.T) {
 			finish, api.Deleting, "", 0, 8 * hour},
 
 		// The class vanishes.
-		"a standing namespace stays without its class":    {[]func(*situation){active, classVanished}, wait, api.Active, "its fence stays as it is", 7 * hour, 8 * hour},
+		"a standing namespace stays without its class":    {[]func(*situation){active, classVanished}, bind, api.Active, "its policy objects stay as they are", 7 * hour, 8 * hour},
 		"a namespace without a class ends in time":        {[]func(*situation){active, classVanished, at(8 * hour)}, remove, api.Deleting, "", 0, 8 * hour},
 		"an admitted claim waits for its class":           {[]func(*situation){admitted, classVanished}, wait, api.Pending, "spec.class", 8 * hour, 8 * hour},
 		"a namespace without a class goes with its claim": {[]func(*situation){active, classVanished, claimDeleted}, remove, api.Deleting, "", 0, 8 * hour},
@@ -207,9 +219,9 @@ func TestDecide(t *testing.T) {
 			finish, api.Deleting, "", 0, 0},
 
 		// A dry run.
-		"a dry run admits nothing":       {[]func(*situation){dryRun}, wait, api.Pending, "dry run, would admit: namespace team-a-try-", 0, 0},
+		"a dry run admits nothing":       {[]func(*situation){dryRun}, wait, api.Pending, "dry run, would admit: namespace claim-team-a-try-", 0, 0},
 		"a dry run makes nothing":        {[]func(*situation){dryRun, admitted}, wait, api.Pending, "dry run, would create", 8 * hour, 8 * hour},
-		"a dry run leaves the fence":     {[]func(*situation){dryRun, active}, wait, api.Active, "is there until", 7 * hour, 8 * hour},
+		"a dry run applies nothing":      {[]func(*situation){dryRun, active}, wait, api.Active, "is there until", 7 * hour, 8 * hour},
 		"a dry run deletes nothing":      {[]func(*situation){dryRun, active, at(9 * hour)}, wait, api.Expiring, "dry run, would remove: the claim's time was over", 0, 8 * hour},
 		"a dry run keeps the claim":      {[]func(*situation){dryRun, active, at(9 * hour), namespaceGone}, wait, api.Expiring, "dry run, would finish", 0, 8 * hour},
 		"a dry run keeps a deleted one":  {[]func(*situation){dryRun, active, claimDeleted}, wait, api.Expiring, "dry run, would remove: the claim was deleted", 0, 8 * hour},
@@ -259,7 +271,7 @@ func TestNoMomentBeforeTheEndDeletes(t *testing.T) {
 	for _, minute := range []int{0, 60, -600, 419, 420, 479, 1, 300, 479} {
 		s.now = created.Add(time.Duration(minute) * time.Minute)
 		p := decide(s)
-		if p.action != surround {
+		if p.action != enforce {
 			t.Errorf("minute %d: %s", minute, p.action)
 		}
 		s.claim.Status = *p.status
@@ -284,7 +296,7 @@ func TestConditionsFollowThePlan(t *testing.T) {
 		"class vanished under a ready one": {[]func(*situation){active, classVanished, func(s *situation) {
 			s.claim.Status.Conditions = []metav1.Condition{{Type: api.ConditionReady, Status: metav1.ConditionTrue}}
 		}}, true, false, reasonClassGone},
-		"class vanished before the fence stood": {[]func(*situation){active, classVanished}, false, false, reasonClassGone},
+		"class vanished before the policy objects were applied": {[]func(*situation){active, classVanished}, false, false, reasonClassGone},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -309,14 +321,14 @@ func TestNamespaceNames(t *testing.T) {
 		return namespaceName(&api.NamespaceClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: claim, UID: types.UID(uid)}})
 	}
 	first, second := name("team-a", "try", "1"), name("team-a", "try", "2")
-	if first == second || !strings.HasPrefix(first, "team-a-try-") || len(first) != len("team-a-try-")+5 {
+	if first == second || !strings.HasPrefix(first, "claim-team-a-try-") || len(first) != len("claim-team-a-try-")+5 {
 		t.Errorf("two claims of one name get %q and %q", first, second)
 	}
 	long := strings.Repeat("a", 63)
 	if a, b := name(long, "try", "1"), name(long, "try", "2"); len(a) != 63 || a == b {
 		t.Errorf("cut to %q and %q", a, b)
 	}
-	if got := name(strings.Repeat("a", 56), "try", "1"); strings.Contains(got, "--") {
+	if got := name(strings.Repeat("a", 50), "try", "1"); strings.Contains(got, "--") {
 		t.Errorf("%q has two hyphens where it was cut", got)
 	}
 }

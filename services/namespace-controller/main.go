@@ -1,8 +1,8 @@
-// Command namespace-controller gives developers temporary namespaces. Whoever applies a NamespaceClaim in a namespace
-// of a tenant gets a namespace behind the same fence as a tenant's own, owns it, and loses it when its time is over.
+// Command namespace-controller gives developers temporary namespaces. Whoever creates a NamespaceClaim in a namespace of a
+// tenant owns a new namespace, with the policy objects of its class, until it expires.
 //
-// It reads the limits and the fences of all classes from ConfigMaps that the stack writes in the platform's namespace,
-// and touches no namespace that it did not make itself. Two replicas and more elect a leader by a lease.
+// It reads the limits and the classes from ConfigMaps that the stack writes in the platform's namespace, and changes only
+// namespaces that it created itself. Its replicas elect a leader by a lease.
 //
 //	--namespace        the platform's namespace; default journal-platform
 //	--metrics-address  where /metrics is served; default :8080
@@ -25,6 +25,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -49,11 +50,11 @@ func main() {
 	}
 }
 
-// run runs the controller until ctx ends, and gives the lease back then.
+// run runs the controller until ctx ends, and then releases the lease.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet(controllerName, flag.ContinueOnError)
 	o := options{clock: newClock(), leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second}
-	flags.StringVar(&o.platform, "namespace", "journal-platform", "the platform's `namespace`, with the limits, the fences and the lease")
+	flags.StringVar(&o.platform, "namespace", "journal-platform", "the platform's `namespace`, with the limits, the classes and the lease")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
 	var level slog.Level
@@ -87,7 +88,7 @@ type options struct {
 	clock                                     *clock
 }
 
-// newManager puts the controller together.
+// newManager assembles the controller.
 func newManager(ctx context.Context, config *rest.Config, o options) (ctrl.Manager, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = controllerName
@@ -97,15 +98,16 @@ func newManager(ctx context.Context, config *rest.Config, o options) (ctrl.Manag
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), api.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
-	claimed, err := labels.NewRequirement(api.LabelClaimUID, selection.Exists, nil)
+	tenants, err := labels.NewRequirement(api.LabelTenant, selection.Exists, nil)
 	if err != nil {
 		return nil, err
 	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{o.platform: {}}},
-			&corev1.Namespace{}: {Label: labels.NewSelector().Add(*claimed)},
+			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{o.platform: {}}},
+			&corev1.Namespace{}:     {Label: labels.NewSelector().Add(*tenants)},
+			&corev1.ResourceQuota{}: {Field: fields.OneTermEqualSelector("metadata.name", quotaName), Transform: trimQuota},
 		}},
 		LeaderElection:                true,
 		LeaderElectionID:              controllerName,
@@ -134,6 +136,8 @@ func newManager(ctx context.Context, config *rest.Config, o options) (ctrl.Manag
 	}
 	return manager, errors.Join(
 		r.setup(ctx, manager),
+		stopper{r}.setup(manager),
+		newBudgets(r).setup(ctx, manager),
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("claims", synced),
 	)

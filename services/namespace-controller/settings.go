@@ -14,35 +14,59 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// What the stack writes for the controller, in the controller's own namespace.
+// The ConfigMaps that the stack writes for the controller, in the controller's own namespace.
 const (
 	// limitsName is the ConfigMap with the limits of all claims.
 	limitsName = "claim-limits"
-	// fencePrefix and a class make the name of the ConfigMap with the fence of that class.
-	fencePrefix = "fence-"
+	// classPrefix begins the name of the ConfigMap that describes a class. The name of the class follows.
+	classPrefix = "class-"
 )
+
+// size is the most that a namespace, or all claims of a tenant together, may use.
+type size struct {
+	CPU          resource.Quantity `json:"cpu"`
+	Memory       resource.Quantity `json:"memory"`
+	Storage      resource.Quantity `json:"storage"`
+	Pods         int               `json:"pods"`
+	Services     int               `json:"services"`
+	VolumeClaims int               `json:"volumeClaims"`
+}
+
+// add adds another size to this one.
+func (s *size) add(other size) {
+	for _, sum := range []struct {
+		to *resource.Quantity
+		of resource.Quantity
+	}{{&s.CPU, other.CPU}, {&s.Memory, other.Memory}, {&s.Storage, other.Storage}} {
+		total := sum.to.DeepCopy() // the other's value is shared with whoever holds the settings
+		total.Add(sum.of)
+		*sum.to = total
+	}
+	s.Pods, s.Services, s.VolumeClaims = s.Pods+other.Pods, s.Services+other.Services, s.VolumeClaims+other.VolumeClaims
+}
 
 // share is how much the claims of one tenant may use together.
 type share struct {
-	Claims int               `json:"claims"`
-	CPU    resource.Quantity `json:"cpu"`
-	Memory resource.Quantity `json:"memory"`
+	Claims int `json:"claims"`
+	size
+	// Classes are the classes that may be claimed.
+	Classes []string `json:"classes"`
 }
 
-// limits are the rules for all claims. They are read at every look at a claim, so that a change needs no restart.
+// limits are the rules for all claims. The controller reads them for every decision, so that a change needs no restart.
 type limits struct {
-	// MaxTTL is the longest life; a claim that asks for more gets this.
+	// MaxTTL is the longest lifetime; a claim that asks for more gets this.
 	MaxTTL metav1.Duration `json:"maxTTL"`
-	// DefaultTTL is the life of a claim that asks for none.
+	// DefaultTTL is the lifetime of a claim that asks for none.
 	DefaultTTL metav1.Duration `json:"defaultTTL"`
-	// WarnBefore is how long before its end a namespace is called expiring.
+	// WarnBefore is how long before its end a namespace has the phase Expiring.
 	WarnBefore metav1.Duration `json:"warnBefore"`
 	// ClaimsPerOwner is how many namespaces one user may hold, over all tenants.
 	ClaimsPerOwner int `json:"claimsPerOwner"`
 	// Share says how much a tenant may use, by its name; DefaultShare holds for the others.
 	Share        map[string]share `json:"share"`
 	DefaultShare share            `json:"defaultShare"`
-	// DryRun lets the controller say what it would do, and neither make nor delete anything.
+	// DryRun makes the controller only report what it would create or delete.
 	DryRun bool `json:"dryRun"`
 }
 
@@ -54,7 +78,7 @@ func (l limits) shareOf(tenant string) share {
 	return l.DefaultShare
 }
 
-// parseLimits reads the limits. A mistake in them must not cost anybody a namespace: whoever calls does nothing then.
+// parseLimits reads the limits. A mistake in them must not cost anybody a namespace: after an error the caller does nothing.
 func parseLimits(config *corev1.ConfigMap) (limits, error) {
 	var l limits
 	if err := decodeStrictly(config, "limits.json", &l); err != nil {
@@ -76,25 +100,27 @@ func parseLimits(config *corev1.ConfigMap) (limits, error) {
 	return l, errors.Join(problems...)
 }
 
-// fence is what stands around every namespace of a class.
-type fence struct {
-	// labels go on the namespace.
-	labels map[string]string
-	// objects go into it.
-	objects []*unstructured.Unstructured
-	// cpu and memory are the totals of its quota, which count against the tenant's share.
-	cpu, memory resource.Quantity
+// parseDomain reads the domain of the claimed namespaces' hosts.
+func parseDomain(config *corev1.ConfigMap) (domain string, err error) {
+	return domain, decode(config, "domain.json", &domain)
 }
 
-// parseFence reads the fence of a class.
-func parseFence(config *corev1.ConfigMap) (*fence, error) {
+// template is what every claimed namespace of a class gets.
+type template struct {
+	// labels are set on the namespace.
+	labels map[string]string
+	// objects are applied in it.
+	objects []*unstructured.Unstructured
+	// size is what counts against the tenant's share.
+	size size
+}
+
+// parseTemplate reads the template of a class.
+func parseTemplate(config *corev1.ConfigMap) (*template, error) {
 	var namespace struct {
 		Labels map[string]string `json:"labels"`
 	}
-	var size struct {
-		CPU    resource.Quantity `json:"cpu"`
-		Memory resource.Quantity `json:"memory"`
-	}
+	var size size
 	var objects []map[string]any
 	if err := errors.Join(
 		decode(config, "namespace.json", &namespace),
@@ -103,7 +129,7 @@ func parseFence(config *corev1.ConfigMap) (*fence, error) {
 	); err != nil {
 		return nil, err
 	}
-	f := &fence{labels: namespace.Labels, cpu: size.CPU, memory: size.Memory}
+	f := &template{labels: namespace.Labels, size: size}
 	var problems []error
 	if size.CPU.Sign() <= 0 || size.Memory.Sign() <= 0 {
 		// Without a size, the class would cost the tenant's share nothing.
@@ -111,7 +137,7 @@ func parseFence(config *corev1.ConfigMap) (*fence, error) {
 			subject(config, "size.json"), size.CPU.String(), size.Memory.String()))
 	}
 	if len(objects) == 0 {
-		problems = append(problems, fmt.Errorf("%s: no object; a namespace without a fence is not given", subject(config, "objects.json")))
+		problems = append(problems, fmt.Errorf("%s: no object; no namespace is made without its policy objects", subject(config, "objects.json")))
 	}
 	for i, content := range objects {
 		object := &unstructured.Unstructured{Object: content}
@@ -134,7 +160,7 @@ func decode(config *corev1.ConfigMap, key string, into any) error {
 	return decodeWith(config, key, into, func(*json.Decoder) {})
 }
 
-// decodeStrictly is decode that refuses unknown fields, so that a misspelt limit is not taken for none.
+// decodeStrictly is decode that refuses unknown fields, so that a misspelt limit does not count as no limit.
 func decodeStrictly(config *corev1.ConfigMap, key string, into any) error {
 	return decodeWith(config, key, into, (*json.Decoder).DisallowUnknownFields)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
 	"reflect"
@@ -19,7 +20,14 @@ import (
 )
 
 // crdFile is the one definition of the claim, which the stack applies.
-const crdFile = "../../components/tenancy/namespaceclaim.yaml"
+const crdFile = "components/tenancy/claims/namespaceclaim.yaml"
+
+// budgetFile is the one definition of the budget.
+const budgetFile = "components/tenancy/claims/budget.yaml"
+
+// repository is the checkout. Go's test cache notices a change of a file whose name begins with the module's folder, as here,
+// and filepath.Join would shorten the name.
+var repository = os.DirFS(os.Getenv("PWD") + "/../..")
 
 const goodLimits = `{"maxTTL":"72h","defaultTTL":"8h","warnBefore":"1h","claimsPerOwner":2,
 	"share":{"team-a":{"claims":9,"cpu":"80","memory":"160Gi"}},"defaultShare":{"claims":4,"cpu":"8","memory":"16Gi"},"dryRun":false}`
@@ -47,8 +55,8 @@ func TestLimits(t *testing.T) {
 
 func TestLimitsThatAreWrong(t *testing.T) {
 	t.Parallel()
-	replace := func(old, new string) map[string]string {
-		return map[string]string{"limits.json": strings.Replace(goodLimits, old, new, 1)}
+	replace := func(from, to string) map[string]string {
+		return map[string]string{"limits.json": strings.Replace(goodLimits, from, to, 1)}
 	}
 	tests := map[string]struct {
 		data map[string]string
@@ -75,31 +83,31 @@ func TestLimitsThatAreWrong(t *testing.T) {
 	}
 }
 
-// goodFence is a fence of one object.
-func goodFence() map[string]string {
+// goodTemplate is a template of one object.
+func goodTemplate() map[string]string {
 	return map[string]string{
 		"namespace.json": `{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}`,
-		"size.json":      `{"cpu":"2","memory":"4Gi","pods":"20"}`,
+		"size.json":      `{"cpu":"2","memory":"4Gi","pods":20,"loadBalancers":1,"maxCpu":"1"}`,
 		"objects.json":   `[{"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"tenant"},"spec":{"limits":[]}}]`,
 	}
 }
 
-func TestFence(t *testing.T) {
+func TestATemplate(t *testing.T) {
 	t.Parallel()
-	f, err := parseFence(configMap("fence-small", goodFence()))
+	f, err := parseTemplate(configMap("class-small", goodTemplate()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.cpu.String() != "2" || f.memory.String() != "4Gi" || len(f.objects) != 1 || len(f.labels) != 1 {
+	if f.size.CPU.String() != "2" || f.size.Memory.String() != "4Gi" || f.size.Pods != 20 || len(f.objects) != 1 || len(f.labels) != 1 {
 		t.Errorf("read %+v", f)
 	}
 }
 
-func TestFencesThatAreWrong(t *testing.T) {
+func TestTemplatesThatAreWrong(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ key, value, want string }{
 		"no size":           {"size.json", `{"memory":"4Gi"}`, `size.json: cpu "0" and memory "4Gi" must both be above zero`},
-		"no object":         {"objects.json", `[]`, "a namespace without a fence is not given"},
+		"no object":         {"objects.json", `[]`, "no namespace is made without its policy objects"},
 		"a nameless object": {"objects.json", `[{"apiVersion":"v1","kind":"LimitRange","metadata":{}}]`, `object 0 (LimitRange ""): write apiVersion, kind`},
 		"an object elsewhere": {"objects.json", `[{"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"a","namespace":"default"}}]`,
 			"no metadata.namespace"},
@@ -108,9 +116,9 @@ func TestFencesThatAreWrong(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data := goodFence()
+			data := goodTemplate()
 			data[test.key] = test.value
-			if _, err := parseFence(configMap("fence-small", data)); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := parseTemplate(configMap("class-small", data)); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("says %v, want %q in it", err, test.want)
 			}
 		})
@@ -120,7 +128,7 @@ func TestFencesThatAreWrong(t *testing.T) {
 // TestTheTypesAreThoseOfTheDefinition compares the fields of the Go types with those that the stack applies.
 func TestTheTypesAreThoseOfTheDefinition(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(crdFile)
+	text, err := fs.ReadFile(repository, crdFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,15 +144,17 @@ func TestTheTypesAreThoseOfTheDefinition(t *testing.T) {
 	for part, of := range map[string]reflect.Type{
 		"spec": reflect.TypeFor[api.NamespaceClaimSpec](), "status": reflect.TypeFor[api.NamespaceClaimStatus](),
 	} {
-		var fields []string
-		for field := range of.Fields() {
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			fields = append(fields, name)
-		}
-		slices.Sort(fields)
-		if defined := slices.Sorted(maps.Keys(schema[part].Properties)); !slices.Equal(fields, defined) {
-			t.Errorf("%s has %v in Go and %v in the definition", part, fields, defined)
-		}
+		t.Run(part, func(t *testing.T) {
+			var fields []string
+			for field := range of.Fields() {
+				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+				fields = append(fields, name)
+			}
+			slices.Sort(fields)
+			if defined := slices.Sorted(maps.Keys(schema[part].Properties)); !slices.Equal(fields, defined) {
+				t.Errorf("%v in Go, %v in the definition", fields, defined)
+			}
+		})
 	}
 	var phases []string
 	for _, value := range schema["status"].Properties["phase"].Enum {

@@ -91,15 +91,15 @@ func TestOnboardingOnARealCluster(t *testing.T) {
 	if _, err := alice.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{}); err == nil {
 		t.Error("alice may look into another namespace")
 	}
-	ledger, err := clients.CoreV1().ConfigMaps(platform).Get(t.Context(), ledgerName, metav1.GetOptions{})
-	if err != nil || !strings.Contains(ledger.Data["alice"], `"approvedBy":"admin"`) {
-		t.Errorf("the ledger says %v, %v", ledger.Data, err)
+	record, err := clients.CoreV1().ConfigMaps(platform).Get(t.Context(), recordName, metav1.GetOptions{})
+	if err != nil || !strings.Contains(record.Data["alice"], `"approvedBy":"admin"`) {
+		t.Errorf("the record says %v, %v", record.Data, err)
 	}
 
 	// She renews with her own kubeconfig: she may ask, and admin approves.
 	go approveNext(t.Context(), clients)
 	said, err = onboard(t, "alice", "--kubeconfig", out, "--out", out, "--wait", "30s")
-	for _, part := range []string{"you may not approve", "kubectl certificate approve onboard-", "renewed", "you may not write the ledger"} {
+	for _, part := range []string{"you may not approve", "kubectl certificate approve onboard-", "renewed", "you may not write the record of issued certificates"} {
 		if err != nil || !strings.Contains(said, part) {
 			t.Errorf("%v, says %q, want %q in it", err, said, part)
 		}
@@ -124,6 +124,7 @@ func TestOnboardingOnARealCluster(t *testing.T) {
 
 // onboard runs the program's command line.
 func onboard(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	said := &bytes.Buffer{}
 	c := command(said)
 	c.SetArgs(args)
@@ -163,7 +164,7 @@ func declareAlice(t *testing.T, clients kubernetes.Interface) {
 	for _, name := range []string{platform, "alice"} {
 		try(clients.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: named("", name)}, metav1.CreateOptions{}))
 	}
-	try(clients.CoreV1().ConfigMaps(platform).Create(ctx, &corev1.ConfigMap{ObjectMeta: named(platform, directoryName), Data: map[string]string{"users.json": directory}}, metav1.CreateOptions{}))
+	try(clients.CoreV1().ConfigMaps(platform).Create(ctx, &corev1.ConfigMap{ObjectMeta: named(platform, usersName), Data: map[string]string{"users.json": users, "offers.json": offered}}, metav1.CreateOptions{}))
 	try(clients.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named("", "asks"), Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"certificatesigningrequests"}, Verbs: []string{"create", "get"}}}}, metav1.CreateOptions{}))
 	try(clients.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: named("", "asks"), Subjects: subjects, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "asks"}}, metav1.CreateOptions{}))

@@ -1,8 +1,8 @@
-// Command onboard gives a person that the stack declares a kubeconfig with a certificate of a short life. The key is
-// made on the machine that it runs on, and never leaves it. A second call for the same file renews the certificate.
+// Command onboard gives a user that the stack declares a kubeconfig with a short-lived certificate. The key is generated on
+// this machine and never leaves it. A second call for the same file renews the certificate.
 //
 // It runs with the caller's own kubeconfig and rights. A caller who may approve certificates for the signer
-// kubernetes.io/kube-apiserver-client needs nobody else; for others, it says what somebody has to do, and waits.
+// kubernetes.io/kube-apiserver-client needs nobody else. For others it prints what an administrator has to do, and waits.
 package main
 
 import (

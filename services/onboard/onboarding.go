@@ -15,10 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +31,13 @@ import (
 )
 
 const (
-	// platform is the namespace with the directory and the ledger.
+	// platform is the namespace with the list of users and the record of certificates.
 	platform = "journal-platform"
-	// directoryName is the ConfigMap with everybody whom the stack declares.
-	directoryName = "directory"
+	// usersName is the ConfigMap with all users that the stack declares.
+	usersName = "users"
 
-	// shortest is the least that a signer grants, and longest the most that is asked for: whoever leaves loses access
-	// by the bindings, but a certificate that was stolen cannot be called back.
+	// shortest is the shortest validity that a signer grants, and longest the longest that is requested: bindings end the
+	// access of a user who leaves, but a stolen certificate cannot be revoked.
 	shortest, longest = 10 * time.Minute, 24 * time.Hour
 )
 
@@ -50,22 +48,22 @@ type onboarding struct {
 	expires, patience time.Duration
 	poll              time.Duration
 	clients           kubernetes.Interface
-	// server, serverName and authorities say how to reach and to know the apiserver.
+	// server, serverName and authorities say how to reach and to authenticate the API server.
 	server, serverName string
 	authorities        []byte
 	stdout             io.Writer
 	now                func() time.Time
 }
 
-// person is what the stack's directory says of somebody.
+// person is a user's entry in the stack's list of users.
 type person struct {
-	// Namespace is the default one of the kubeconfig.
+	// Namespace is the default namespace of the kubeconfig.
 	Namespace string `json:"namespace"`
-	// Namespaces are all of theirs, with the role in each.
+	// Namespaces are all namespaces of the user, with the role in each.
 	Namespaces map[string]string `json:"namespaces"`
 }
 
-// run gives the user a kubeconfig. Nothing is sent before everything that can be checked is checked.
+// run gives the user a kubeconfig. It checks everything that it can before it sends anything.
 func (o *onboarding) run(ctx context.Context) error {
 	if o.expires < shortest || o.expires > longest {
 		return fmt.Errorf("--expires %q: not from %v to %v; write for example 8h", o.expires, shortest, longest)
@@ -77,7 +75,7 @@ func (o *onboarding) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	declared, err := o.lookUp(ctx)
+	declared, offered, err := o.lookUp(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,22 +110,20 @@ func (o *onboarding) run(ctx context.Context) error {
 	}
 	fmt.Fprintf(o.stdout, "%s %s: user %s, namespace %s, until %s (%v from now)\n", verb, o.out, o.user, declared.Namespace,
 		certificate.NotAfter.Local().Format(time.RFC3339), certificate.NotAfter.Sub(o.now()).Round(time.Minute))
-	for _, namespace := range slices.Sorted(maps.Keys(declared.Namespaces)) {
-		fmt.Fprintf(o.stdout, "  %s in %s\n", declared.Namespaces[namespace], namespace)
-	}
-	fmt.Fprintf(o.stdout, "to renew it, run onboard again; to use it: export KUBECONFIG=%s\n", o.out)
+	fmt.Fprintf(o.stdout, "to renew it, run onboard again; to use it: export KUBECONFIG=%s\n", quoted(o.out))
+	o.explain(declared, offered)
 
 	err = o.record(ctx, entry{
 		Issued: o.now().UTC().Truncate(time.Second), Expires: certificate.NotAfter.UTC(), ApprovedBy: approvedBy, Fingerprint: fingerprint(certificate),
 	})
 	if apierrors.IsForbidden(err) {
-		fmt.Fprintf(o.stdout, "note: you may not write the ledger, so this is not in it: %v\n", err)
+		fmt.Fprintf(o.stdout, "note: you may not write the record of issued certificates, so this one is not in it: %v\n", err)
 		return nil
 	}
 	return err
 }
 
-// checkOut makes sure that the file to write is not somebody else's, and reports whether it is there.
+// checkOut checks that the file to write is not another user's, and reports whether it exists.
 func (o *onboarding) checkOut() (renewed bool, err error) {
 	config, err := clientcmd.LoadFromFile(o.out)
 	if errors.Is(err, os.ErrNotExist) {
@@ -139,29 +135,32 @@ func (o *onboarding) checkOut() (renewed bool, err error) {
 	return true, nil
 }
 
-// lookUp finds the user in the stack's directory.
-func (o *onboarding) lookUp(ctx context.Context) (person, error) {
-	config, err := o.clients.CoreV1().ConfigMaps(platform).Get(ctx, directoryName, metav1.GetOptions{})
+// lookUp finds the user in the stack's list of users, and what the namespaces offer.
+func (o *onboarding) lookUp(ctx context.Context) (found person, offered offers, err error) {
+	config, err := o.clients.CoreV1().ConfigMaps(platform).Get(ctx, usersName, metav1.GetOptions{})
 	if err != nil {
-		return person{}, fmt.Errorf("read who is declared: %w; the stack writes ConfigMap %s/%s, run `pulumi up`, and you must be allowed to read it",
-			err, platform, directoryName)
+		return found, offered, fmt.Errorf("read who is declared: %w; the stack writes ConfigMap %s/%s, run `pulumi up`, and you must be allowed to read it",
+			err, platform, usersName)
 	}
 	var people map[string]person
 	if err := json.Unmarshal([]byte(config.Data["users.json"]), &people); err != nil {
-		return person{}, fmt.Errorf("ConfigMap %s/%s users.json: %w; the stack writes it, run `pulumi up`", platform, directoryName, err)
+		return found, offered, fmt.Errorf("ConfigMap %s/%s users.json: %w; the stack writes it, run `pulumi up`", platform, usersName, err)
+	}
+	if err := json.Unmarshal([]byte(config.Data["offers.json"]), &offered); err != nil {
+		return found, offered, fmt.Errorf("ConfigMap %s/%s offers.json: %w; the stack writes it, run `pulumi up`", platform, usersName, err)
 	}
 	found, ok := people[o.user]
 	if !ok {
-		return person{}, fmt.Errorf("user %q: is not declared by the stack; add the user to its configuration and run `pulumi up`", o.user)
+		return found, offered, fmt.Errorf("user %q: is not declared by the stack; add the user to its configuration and run `pulumi up`", o.user)
 	}
 	if found.Namespace == "" {
-		return person{}, fmt.Errorf("user %q: has no namespace in ConfigMap %s/%s; the stack writes it, run `pulumi up`", o.user, platform, directoryName)
+		return found, offered, fmt.Errorf("user %q: has no namespace in ConfigMap %s/%s; the stack writes it, run `pulumi up`", o.user, platform, usersName)
 	}
-	return found, nil
+	return found, offered, nil
 }
 
-// request asks the cluster for a certificate for the key. It names no group: what the user may do is in the stack's
-// bindings alone, and ends when they end.
+// request requests a certificate for the key. It names no group: only the stack's bindings give the user rights, which end
+// with them.
 func (o *onboarding) request(ctx context.Context, key *ecdsa.PrivateKey) (*certificates.CertificateSigningRequest, error) {
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: o.user}}, key)
 	if err != nil {
@@ -227,7 +226,7 @@ func (o *onboarding) await(ctx context.Context, name string) ([]byte, error) {
 	return chain, err
 }
 
-// check makes sure that the certificate is what was asked for, and returns it.
+// check checks that the certificate is the requested one, and returns it.
 func (o *onboarding) check(chain []byte, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	block, _ := pem.Decode(chain)
 	if block == nil {
@@ -248,7 +247,7 @@ func (o *onboarding) check(chain []byte, key *ecdsa.PrivateKey) (*x509.Certifica
 	return certificate, nil
 }
 
-// writeKubeconfig writes the file at once or not at all, for the caller's eyes only.
+// writeKubeconfig writes the whole file or nothing, readable by the caller only.
 func (o *onboarding) writeKubeconfig(namespace string, chain []byte, key *ecdsa.PrivateKey) (err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -26,9 +27,12 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
 )
 
-const directory = `{"alice":{"namespace":"alice","namespaces":{"alice":"owner","team-a":"developer"}},"homeless":{}}`
+const users = `{"alice":{"namespace":"alice","namespaces":{"alice":"owner","team-a":"developer"}},"homeless":{}}`
+
+const offered = `{"image":"registry.example.com/journal-web:v0.1.0-0a1b2c3","claims":true,"deployers":["alice"]}`
 
 // desk is an onboarding against a cluster in memory, which signs what is approved.
 type desk struct {
@@ -42,7 +46,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	cluster := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: directoryName}, Data: map[string]string{"users.json": directory}})
+	cluster := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: usersName}, Data: map[string]string{"users.json": users, "offers.json": offered}})
 	said := &bytes.Buffer{}
 	d := &desk{T: t, cluster: cluster, said: said, sign: certify, onboarding: &onboarding{
 		user: "alice", out: filepath.Join(t.TempDir(), "alice.kubeconfig"), expires: 8 * time.Hour, patience: 100 * time.Millisecond,
@@ -90,20 +94,20 @@ func (d *desk) sent() int {
 	return len(list.Items)
 }
 
-func (d *desk) ledger() []entry {
+func (d *desk) issued() []entry {
 	d.Helper()
-	config, err := d.cluster.CoreV1().ConfigMaps(platform).Get(d.Context(), ledgerName, metav1.GetOptions{})
+	config, err := d.cluster.CoreV1().ConfigMaps(platform).Get(d.Context(), recordName, metav1.GetOptions{})
 	if err != nil {
 		d.Fatal(err)
 	}
 	var entries []entry
-	if err := json.Unmarshal([]byte(config.Data[ledgerKey(d.user)]), &entries); err != nil {
+	if err := json.Unmarshal([]byte(config.Data[recordKey(d.user)]), &entries); err != nil {
 		d.Fatal(err)
 	}
 	return entries
 }
 
-func TestOnboardingWritesAKubeconfigAndTheLedger(t *testing.T) {
+func TestOnboardingWritesAKubeconfigAndTheRecord(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	if err := d.run(t.Context()); err != nil {
@@ -123,7 +127,8 @@ func TestOnboardingWritesAKubeconfigAndTheLedger(t *testing.T) {
 	if cluster := config.Clusters[context.Cluster]; cluster.Server != "https://kubernetes.example.com" || string(cluster.CertificateAuthorityData) != "authority" {
 		t.Errorf("the cluster is %+v", cluster)
 	}
-	for _, part := range []string{"wrote " + d.out + ": user alice, namespace alice, until ", "(8h0m0s from now)", "owner in alice", "developer in team-a"} {
+	for _, part := range []string{"wrote " + d.out + ": user alice, namespace alice, until ", "(8h0m0s from now)", "owner in alice: what a developer may", "developer in team-a: read",
+		"  kubectl --kubeconfig " + d.out + " --namespace alice create token deployer"} {
 		if !strings.Contains(d.said.String(), part) {
 			t.Errorf("says %q, want %q in it", d.said, part)
 		}
@@ -138,13 +143,13 @@ func TestOnboardingWritesAKubeconfigAndTheLedger(t *testing.T) {
 	if key := config.AuthInfos["alice"].ClientKeyData; bytes.Contains(spec.Request, key) || !bytes.Contains(key, []byte("PRIVATE KEY")) {
 		t.Errorf("the key is %.30s", key)
 	}
-	entries := d.ledger()
+	entries := d.issued()
 	if len(entries) != 1 || entries[0].ApprovedBy != "admin" || len(entries[0].Fingerprint) != 64 || entries[0].Expires.Sub(entries[0].Issued).Round(time.Minute) != 8*time.Hour {
-		t.Errorf("the ledger says %+v", entries)
+		t.Errorf("the record says %+v", entries)
 	}
 }
 
-func TestASecondCallRenewsAndTheLedgerKeepsTheNewest(t *testing.T) {
+func TestASecondCallRenewsAndTheRecordKeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	var keys [][]byte
@@ -158,7 +163,7 @@ func TestASecondCallRenewsAndTheLedgerKeepsTheNewest(t *testing.T) {
 	if bytes.Equal(keys[0], keys[1]) || !strings.Contains(d.said.String(), "renewed "+d.out) {
 		t.Errorf("the same key, or says %q", d.said)
 	}
-	entries := d.ledger()
+	entries := d.issued()
 	if len(entries) != kept || entries[0].Issued.Before(entries[kept-1].Issued) {
 		t.Errorf("keeps %d entries: %+v", len(entries), entries)
 	}
@@ -166,9 +171,10 @@ func TestASecondCallRenewsAndTheLedgerKeepsTheNewest(t *testing.T) {
 
 func TestWhatIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
-	directoryIs := func(text string) func(*desk) {
+	listsAre := func(users, offered string) func(*desk) {
 		return func(d *desk) {
-			config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: directoryName}, Data: map[string]string{"users.json": text}}
+			config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: usersName},
+				Data: map[string]string{"users.json": users, "offers.json": offered}}
 			if _, err := d.cluster.CoreV1().ConfigMaps(platform).Update(d.Context(), config, metav1.UpdateOptions{}); err != nil {
 				d.Fatal(err)
 			}
@@ -183,7 +189,8 @@ func TestWhatIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"a user without a home":  {func(d *desk) { d.user = "homeless" }, "has no namespace"},
 		"too long":               {func(d *desk) { d.expires = 25 * time.Hour }, `--expires "25h0m0s": not from 10m0s to 24h0m0s`},
 		"too short":              {func(d *desk) { d.expires = time.Minute }, `--expires "1m0s"`},
-		"a broken directory":     {directoryIs("{"), "users.json: unexpected end"},
+		"a broken list of users": {listsAre("{", offered), "users.json: unexpected end"},
+		"no list of offers":      {listsAre(users, ""), "offers.json: unexpected end of JSON input; the stack writes it"},
 		"somebody else's file":   {func(d *desk) { writeFile(d, "apiVersion: v1\nkind: Config\nusers: [{name: bob, user: {}}]\n") }, "is no kubeconfig of alice alone, so it is not overwritten"},
 		"a file that is no such": {func(d *desk) { writeFile(d, "\x00dear diary") }, "is not overwritten"},
 	} {
@@ -277,12 +284,12 @@ func TestACallerWhoMayNotApproveIsToldWhoMustAndWaits(t *testing.T) {
 	if !strings.Contains(d.said.String(), "you may not approve certificates; waiting 5s for somebody who may approve signer kubernetes.io/kube-apiserver-client to run:\n  kubectl certificate approve onboard-") {
 		t.Errorf("says %q", d.said)
 	}
-	if got := d.ledger()[0].ApprovedBy; got != "another" {
+	if got := d.issued()[0].ApprovedBy; got != "another" {
 		t.Errorf("approved by %q", got)
 	}
 }
 
-func TestTheLedgerSurvivesOthersWhoWriteIt(t *testing.T) {
+func TestTheRecordSurvivesOthersWhoWriteIt(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	if err := d.run(t.Context()); err != nil {
@@ -294,34 +301,36 @@ func TestTheLedgerSurvivesOthersWhoWriteIt(t *testing.T) {
 		if conflicts < 0 {
 			return false, nil, nil
 		}
-		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, ledgerName, errors.New("changed"))
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, recordName, errors.New("changed"))
 	})
-	if err := d.run(t.Context()); err != nil || len(d.ledger()) != 2 {
-		t.Errorf("%v, %d entries", err, len(d.ledger()))
+	if err := d.run(t.Context()); err != nil || len(d.issued()) != 2 {
+		t.Errorf("%v, %d entries", err, len(d.issued()))
 	}
 }
 
-func TestALedgerThatMayNotBeWrittenIsANoteAndABrokenOneAnError(t *testing.T) {
+func TestARecordThatMayNotBeWrittenIsANoteAndABrokenOneAnError(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.forbid("create", "configmaps")
-	if err := d.run(t.Context()); err != nil || !strings.Contains(d.said.String(), "note: you may not write the ledger") {
+	if err := d.run(t.Context()); err != nil || !strings.Contains(d.said.String(), "note: you may not write the record of issued certificates") {
 		t.Errorf("%v, says %q", err, d.said)
 	}
 	d = newDesk(t)
-	broken := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: ledgerName}, Data: map[string]string{"alice": "{"}}
+	broken := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: platform, Name: recordName}, Data: map[string]string{"alice": "{"}}
 	if err := d.cluster.Tracker().Add(broken); err != nil {
 		t.Fatal(err)
 	}
-	d.refused("the kubeconfig is written, but not the ledger journal-platform/onboarding-ledger: key \"alice\"")
+	d.refused("the kubeconfig is written, but not the record journal-platform/issued-certificates: key \"alice\"")
 }
 
-func TestLedgerKeys(t *testing.T) {
+func TestEachUserHasAKeyInTheRecord(t *testing.T) {
 	t.Parallel()
 	for user, want := range map[string]string{"alice": "alice", "alice@example.com": "alice_40example.com", "a_b": "a_5fb", "é": "_c3a9"} {
-		if got := ledgerKey(user); got != want {
-			t.Errorf("%q is kept under %q, want %q", user, got, want)
-		}
+		t.Run(user, func(t *testing.T) {
+			if got := recordKey(user); got != want {
+				t.Errorf("is kept under %q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -333,18 +342,59 @@ func TestTheCommandLine(t *testing.T) {
 	if err := os.WriteFile(insecure, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for want, args := range map[string][]string{
-		"one user is expected":            {},
-		`arguments "alice bob": one user`: {"alice", "bob"},
-		"unknown flag":                    {"alice", "--forever"},
-		"read the caller's kubeconfig":    {"alice", "--kubeconfig", "/nonexistent"},
-		"says insecure-skip-tls-verify":   {"alice", "--kubeconfig", insecure},
-		`invalid argument "soon"`:         {"alice", "--expires", "soon"},
+	for _, c := range []struct {
+		sentence, says string
+		args           []string
+	}{
+		{"no user", "one user is expected", nil},
+		{"two users", `arguments "alice bob": one user`, []string{"alice", "bob"}},
+		{"an unknown flag", "unknown flag", []string{"alice", "--forever"}},
+		{"a kubeconfig that does not exist", "read the caller's kubeconfig", []string{"alice", "--kubeconfig", "/nonexistent"}},
+		{"a kubeconfig that checks no certificate", "says insecure-skip-tls-verify", []string{"alice", "--kubeconfig", insecure}},
+		{"an end that is no time", `invalid argument "soon"`, []string{"alice", "--expires", "soon"}},
 	} {
-		c := command(&bytes.Buffer{})
-		c.SetArgs(args)
-		if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: says %v, want %q in it", args, err, want)
+		t.Run(c.sentence, func(t *testing.T) {
+			program := command(&bytes.Buffer{})
+			program.SetArgs(c.args)
+			if err := program.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("says %v, want %q in it", err, c.says)
+			}
+		})
+	}
+}
+
+// stackFile holds the objects of the stack dev, which a test of the stack writes.
+const stackFile = "stacks/testdata/dev.yaml"
+
+// repository is the checkout. Go's test cache notices a change of a file whose name begins with the module's folder, as here,
+// and not of one that is named from above.
+var repository = os.DirFS(os.Getenv("PWD") + "/../..")
+
+func TestAUserWhomTheStackDeclaresIsOnboarded(t *testing.T) {
+	t.Parallel()
+	text, err := fs.ReadFile(repository, stackFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared *corev1.ConfigMap
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		config := &corev1.ConfigMap{}
+		if err := yaml.Unmarshal([]byte(document), config); err == nil && config.Kind == "ConfigMap" && config.Name == usersName && config.Namespace == platform {
+			declared = config
 		}
+	}
+	if declared == nil {
+		t.Fatalf("%s: there is no ConfigMap %s/%s", stackFile, platform, usersName)
+	}
+	d := newDesk(t)
+	if _, err := d.cluster.CoreV1().ConfigMaps(platform).Update(t.Context(), declared, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if said := d.said.String(); !strings.Contains(said, "user alice, namespace alice,") || !strings.Contains(said, "\nowner in team-a: ") ||
+		!strings.Contains(said, "--namespace team-a create deployment hello --image registry.example.com/") || !strings.Contains(said, `"kind":"NamespaceClaim"`) {
+		t.Errorf("says %q", said)
 	}
 }

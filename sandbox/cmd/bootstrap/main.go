@@ -1,8 +1,8 @@
-// Command bootstrap builds the sandbox's command, with the programs of others that are asked for by -with, and becomes it:
+// Command bootstrap builds the sandbox's command and the third-party programs that -with names, and then executes the command:
 //
 //	bootstrap -with node up --stack dev
 //
-// It is made of the standard library alone, so `go run` has it within seconds on a machine where nothing is compiled yet.
+// It runs in the sandbox's folder of a checkout. It needs the standard library alone, so `go run` starts it within seconds.
 package main
 
 import (
@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"example.com/journal/sandbox/cache"
@@ -31,8 +30,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bootstrap", flag.ContinueOnError)
-	with := flags.String("with", "", "what to build beside the sandbox's command: node (Kubernetes and Traefik), engine (Pulumi), or both with a comma between them")
-	repo := flags.String("repo", "..", "folder of the checkout")
+	with := flags.String("with", "", "what to build beside the sandbox's command: node (Kubernetes and Traefik), engine (Pulumi), or node,engine (all that a stack may need)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -40,25 +38,22 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	root, err := filepath.Abs(*repo)
+	root, err := filepath.Abs("..")
 	if err != nil {
 		return err
 	}
-	names := []string{"sandbox"}
-	for group := range strings.FieldsFuncSeq(*with, func(r rune) bool { return r == ',' }) {
-		programs, known := map[string][]string{"node": toolchain.Node, "engine": toolchain.Engine}[group]
-		if !known {
-			return fmt.Errorf("-with %q: must be node, engine or node,engine", *with)
-		}
-		names = append(names, programs...)
+	groups := map[string][]string{"": nil, "node": toolchain.Node, "engine": toolchain.Engine, "node,engine": toolchain.All}
+	names, known := groups[*with]
+	if !known {
+		return fmt.Errorf("-with %q: must be node, engine or node,engine", *with)
 	}
-	if err := toolchain.Build(ctx, root, dir, os.Stderr, names...); err != nil {
+	if err := toolchain.Build(ctx, root, dir, os.Stderr, append(names, "sandbox")...); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
 		return nil
 	}
-	// The sandbox's command and the cluster's programs collect their garbage as usual.
+	// The garbage collector settings of the build must not apply to the sandbox's command and the cluster's programs.
 	if err := toolchain.Forget(); err != nil {
 		return err
 	}

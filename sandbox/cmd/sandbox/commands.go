@@ -3,141 +3,27 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"example.com/journal/sandbox/answer"
-	"example.com/journal/sandbox/cache"
-	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
+	"example.com/journal/sandbox/node"
 	"example.com/journal/sandbox/toolchain"
+	"example.com/journal/stacks"
 )
 
-// console is what a command reads and writes.
-type console struct {
-	getenv   func(string) string
-	in       io.Reader
-	out, err io.Writer
-}
-
-func (c console) say(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
-
-// sandbox holds what the commands share.
-type sandbox struct {
-	console
-	dir                            cache.Dir
-	repo, stack, context, registry string // flags
-}
-
-func run(ctx context.Context, args []string, c console) error {
-	dir, err := cache.Open()
-	if err != nil {
-		return err
-	}
-	s := &sandbox{console: c, dir: dir}
-	root := &cobra.Command{
-		Use:           "sandbox",
-		Short:         "Run the journal on a real one-node Kubernetes on this machine",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.SetArgs(args)
-	root.SetIn(c.in)
-	root.SetOut(c.out)
-	root.SetErr(c.err)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.PersistentFlags().StringVar(&s.repo, "repo", "", "folder of Pulumi.yaml; by default it is looked for from here upwards")
-	root.PersistentFlags().StringVar(&s.stack, "stack", "dev", "stack to run: Pulumi.<stack>.yaml holds its configuration")
-	root.PersistentFlags().StringVar(&s.context, "cluster", "", "context of your kubeconfig to use instead of the sandbox, or 'current' for its current one")
-	root.PersistentFlags().StringVar(&s.registry, "registry", "", "where images for that cluster go, such as registry.example.com/team-a")
-	root.AddCommand(
-		plain("up", "Start the cluster, build what is missing and deploy the stack", s.up),
-		plain("preview", "Show what `up` would change in the running cluster", s.preview),
-		plain("down", "Stop the cluster and keep its data", s.down),
-		s.destroyCommand(),
-		s.resetCommand(),
-		plain("status", "Show what runs", s.status),
-		plain("outputs", "Print the stack's outputs as JSON", s.outputs),
-		s.logsCommand(),
-		plain("kubeconfig", "Print the path of the cluster's kubeconfig", s.kubeconfig),
-		s.kubectlCommand(),
-		s.imagesCommand(),
-	)
-	return root.ExecuteContext(ctx)
-}
-
-// plain is a command without arguments.
-func plain(name, short string, do func(context.Context) error) *cobra.Command {
-	return &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return do(cmd.Context()) },
-	}
-}
-
-// confirmed is a command that deletes something, and so wants --yes.
-func confirmed(name, short, loss string, do func(context.Context) error) *cobra.Command {
-	var yes bool
-	cmd := plain(name, short, func(ctx context.Context) error {
-		if !yes {
-			return fmt.Errorf("%s deletes %s; say that you want it with --yes", name, loss)
-		}
-		return do(ctx)
-	})
-	cmd.Flags().BoolVar(&yes, "yes", false, "really delete "+loss)
-	return cmd
-}
-
-func (s *sandbox) destroyCommand() *cobra.Command {
-	return confirmed("destroy", "Delete the stack's objects from the running cluster", "all objects of the stack and every journal entry",
-		func(ctx context.Context) error {
-			c, stack, err := s.deployed(ctx)
-			if err != nil {
-				return err
-			}
-			result, err := stack.Destroy(ctx)
-			if err != nil {
-				return err
-			}
-			s.say("stack %q on %s: %s", s.stack, c, describe(result.Changes))
-			return nil
-		})
-}
-
-func (s *sandbox) resetCommand() *cobra.Command {
-	return confirmed("reset", "Stop the cluster and delete its data", "the cluster, every journal entry and the state of all stacks",
-		func(ctx context.Context) error {
-			c, err := s.target()
-			if err != nil {
-				return err
-			}
-			if err := c.Reset(ctx); err != nil {
-				return err
-			}
-			s.say("the cluster and its data are deleted; what was built stays in %s", s.dir.Root())
-			return nil
-		})
-}
-
 func (s *sandbox) preview(ctx context.Context) error {
-	c, err := s.connect(ctx)
-	if err != nil {
-		return err
-	}
-	repo, err := s.repository()
-	if err != nil {
-		return err
-	}
-	decided, err := s.decided(repo)
+	repo, decided, err := s.declared(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,16 +31,12 @@ func (s *sandbox) preview(ctx context.Context) error {
 		return err
 	}
 	var built []images.Image
-	if c.TakesImages() {
+	if s.cluster.TakesImages() {
 		if built, err = images.Build(ctx, repo, s.dir, s.err); err != nil {
 			return err
 		}
 	}
-	values, err := c.Values(*decided, built)
-	if err != nil {
-		return err
-	}
-	stack, err := s.openStack(c, repo, values, s.err)
+	stack, err := s.planned(repo, decided, built, s.err)
 	if err != nil {
 		return err
 	}
@@ -162,17 +44,26 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "stack %q on %s: %s\n", s.stack, c, planned(result.Changes))
+	_, err = fmt.Fprintf(s.out, "stack %q on %s: %s\n", s.stack, s.cluster, describe(result.Changes, "nothing would change"))
 	return err
 }
 
-func (s *sandbox) down(ctx context.Context) error {
-	c, err := s.target()
+func (s *sandbox) destroy(ctx context.Context) error {
+	stack, err := s.deployed(ctx)
 	if err != nil {
 		return err
 	}
-	notRunning := c.Connect(ctx)
-	if err := c.Stop(ctx); err != nil {
+	result, err := stack.Destroy(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("stack %q on %s: %s", s.stack, s.cluster, describe(result.Changes, "nothing changed"))
+	return nil
+}
+
+func (s *sandbox) down(ctx context.Context) error {
+	notRunning := s.cluster.Connect(ctx)
+	if err := s.cluster.Stop(ctx); err != nil {
 		return err
 	}
 	if notRunning != nil {
@@ -183,31 +74,25 @@ func (s *sandbox) down(ctx context.Context) error {
 	return nil
 }
 
-func (s *sandbox) outputs(ctx context.Context) error {
-	_, stack, err := s.deployed(ctx)
-	if err != nil {
+func (s *sandbox) reset(ctx context.Context) error {
+	if err := s.cluster.Reset(ctx); err != nil {
 		return err
 	}
-	outputs, err := stack.Outputs(ctx)
-	if err != nil {
-		return err
-	}
-	encoder := json.NewEncoder(s.out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(outputs)
+	s.say("the cluster and its data are deleted; what was built stays in %s", s.dir.Root())
+	return nil
 }
 
 // status prints what runs.
 func (s *sandbox) status(ctx context.Context) error {
-	c, stack, err := s.deployed(ctx)
-	if errors.Is(err, cluster.ErrNotRunning) {
+	stack, err := s.deployed(ctx)
+	if errors.Is(err, node.ErrNotRunning) {
 		_, err = fmt.Fprintln(s.out, err)
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	text, err := c.Status(ctx)
+	text, err := s.cluster.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -229,182 +114,128 @@ func (s *sandbox) status(ctx context.Context) error {
 }
 
 func (s *sandbox) kubeconfig(ctx context.Context) error {
-	c, err := s.connect(ctx)
-	if err != nil {
+	if err := s.cluster.Connect(ctx); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(s.out, c.Kubeconfig())
+	_, err := fmt.Fprintln(s.out, s.cluster.Kubeconfig())
 	return err
-}
-
-func (s *sandbox) kubectlCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "kubectl -- arguments",
-		Short: "Run kubectl on the cluster",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.kubectl(cmd.Context(), args...)
-		},
-	}
 }
 
 // kubectl runs kubectl with this program's own input and output.
 func (s *sandbox) kubectl(ctx context.Context, args ...string) error {
-	c, err := s.connect(ctx)
-	if err != nil {
+	if err := s.cluster.Connect(ctx); err != nil {
 		return err
 	}
-	cmd, err := c.Kubectl(ctx, args...)
-	if err != nil {
-		return err
-	}
+	cmd := s.cluster.Kubectl(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
-	return cmd.Run()
-}
-
-func (s *sandbox) logsCommand() *cobra.Command {
-	var follow bool
-	cmd := &cobra.Command{
-		Use:   "logs [redis|api|frontend]",
-		Short: "Show the logs of one part of the journal, or of all",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			_, stack, err := s.deployed(cmd.Context())
-			if err != nil {
-				return err
-			}
-			outputs, err := stack.Outputs(cmd.Context())
-			if err != nil {
-				return err
-			}
-			namespace, _ := outputs["namespace"].(string)
-			selector := answer.Selector
-			if len(args) == 1 {
-				selector += ",app=" + args[0]
-			}
-			return s.kubectl(cmd.Context(), "logs", "--namespace", namespace, "--selector", selector,
-				"--prefix", "--tail=200", "--max-log-requests=50", fmt.Sprintf("--follow=%t", follow))
-		},
+	err := cmd.Run()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return kubectlExit(exit.ExitCode())
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is logged from now on")
-	return cmd
+	return err
 }
 
-func (s *sandbox) imagesCommand() *cobra.Command {
-	return plain("images", "Build the container images, push them with --registry, and print their references", func(ctx context.Context) error {
-		repo, err := s.repository()
-		if err != nil {
-			return err
-		}
-		built, err := images.Build(ctx, repo, s.dir, s.err)
-		if err == nil && s.registry != "" {
-			err = images.Push(ctx, built, s.registry, s.err)
-		}
-		if err != nil {
-			return err
-		}
-		return s.printImages(built, s.registry)
-	})
+// kubectlExit is the exit status of kubectl.
+type kubectlExit int
+
+func (e kubectlExit) Error() string { return fmt.Sprintf("kubectl ended with exit status %d", int(e)) }
+
+// logs shows the last log lines of one part of the journal, or of all parts.
+func (s *sandbox) logs(ctx context.Context, app ...string) error {
+	_, decided, err := s.declared(ctx)
+	if err != nil {
+		return err
+	}
+	selector := answer.Selector
+	if len(app) > 0 {
+		selector += ",app=" + app[0]
+	}
+	return s.kubectl(ctx, "logs", "--namespace", decided.Namespace, "--selector", selector, "--prefix", "--tail=200", "--max-log-requests=50")
 }
 
-// printImages prints the references as a stack's configuration takes them.
-func (s *sandbox) printImages(built []images.Image, registry string) error {
+// images prints the references in the form that a stack's configuration takes.
+func (s *sandbox) images(ctx context.Context) error {
+	repo, err := s.repository()
+	if err != nil {
+		return err
+	}
+	built, err := images.Build(ctx, repo, s.dir, s.err)
+	if err == nil && s.registry != "" {
+		err = images.Push(ctx, built, s.registry, s.err)
+	}
+	if err != nil {
+		return err
+	}
 	for _, image := range built {
 		if image.ConfigKey == "" {
 			continue // only the sandbox's own node uses it
 		}
-		reference := image.Reference
-		if registry != "" {
-			var err error
-			if reference, err = image.In(registry); err != nil {
-				return err
-			}
-		}
-		if _, err := fmt.Fprintf(s.out, "%s: %s\n", image.ConfigKey, reference); err != nil {
+		reference, err := image.In(s.registry)
+		if err != nil {
 			return err
 		}
+		fmt.Fprintf(s.out, "%s: %s\n", image.ConfigKey, reference)
 	}
 	return nil
 }
 
-// target is the cluster that the flags name.
-func (s *sandbox) target() (cluster.Cluster, error) {
-	return cluster.New(cluster.Options{Dir: s.dir, Context: s.context, Registry: s.registry, Getenv: s.getenv})
+// declared connects to the cluster and reads what the stack declares.
+func (s *sandbox) declared(ctx context.Context) (repo string, decided stacks.Config, err error) {
+	if err = s.cluster.Connect(ctx); err == nil {
+		repo, err = s.repository()
+	}
+	if err == nil {
+		decided, err = stacks.Read(repo, s.stack)
+	}
+	return repo, decided, err
 }
 
-// connect returns that cluster, which has to run.
-func (s *sandbox) connect(ctx context.Context) (cluster.Cluster, error) {
-	c, err := s.target()
+// deployed connects to the cluster and returns the stack as it was last deployed.
+func (s *sandbox) deployed(ctx context.Context) (*deploy.Stack, error) {
+	repo, _, err := s.declared(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.Connect(ctx)
+	return s.open(repo, nil, s.err)
 }
 
-// deployed returns the cluster and the stack on it, as it was brought up.
-func (s *sandbox) deployed(ctx context.Context) (cluster.Cluster, *deploy.Stack, error) {
-	c, err := s.connect(ctx)
+// planned returns the stack as it should be on the cluster.
+func (s *sandbox) planned(repo string, decided stacks.Config, built []images.Image, log io.Writer) (*deploy.Stack, error) {
+	values, err := s.cluster.Values(decided, built, log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	repo, err := s.repository()
-	if err != nil {
-		return nil, nil, err
+	if values["redis.sharedNodes"] == true {
+		s.say("the sandbox is one node, which the pods of Redis share (redis.sharedNodes); a quorum elsewhere is of as many nodes")
 	}
-	stack, err := s.openStack(c, repo, nil, s.err)
-	return c, stack, err
+	return s.open(repo, values, log)
 }
 
-// openStack returns the stack with some values of its own on a cluster.
-func (s *sandbox) openStack(c cluster.Cluster, repo string, values map[string]any, log io.Writer) (*deploy.Stack, error) {
+// open returns the stack, with the values that this cluster overrides.
+func (s *sandbox) open(repo string, values map[string]any, log io.Writer) (*deploy.Stack, error) {
 	return deploy.Open(deploy.Config{
-		Repo: repo, Stack: s.stack, Dir: s.dir, State: c.State(), Kubeconfig: c.Kubeconfig(), Overrides: values, Progress: log,
+		Repo: repo, Stack: s.stack, Dir: s.dir, State: s.cluster.State(), Kubeconfig: s.cluster.Kubeconfig(), Overrides: values, Progress: log,
 	})
 }
 
 // repository is the folder of Pulumi.yaml.
 func (s *sandbox) repository() (string, error) {
-	start := s.repo
-	if start == "" {
-		start = "."
-	}
-	start, err := filepath.Abs(start)
+	start, err := filepath.Abs(s.repo)
 	if err != nil {
 		return "", err
 	}
-	for folder := start; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "Pulumi.yaml")); err == nil {
-			return folder, nil
-		}
-		if s.repo != "" || folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("%s: no Pulumi.yaml is there%s; name the repository's folder with --repo", start,
-				map[bool]string{true: "", false: " or above"}[s.repo != ""])
-		}
+	project, err := workspace.DetectProjectPathFrom(start)
+	if err != nil {
+		return "", fmt.Errorf("%s: no Pulumi.yaml is there or above; name the repository's folder with --repo", start)
 	}
+	return filepath.Dir(project), nil
 }
 
-// participles name what operations of the engine have done.
-var participles = map[string]string{"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced"}
-
-// describe says what an operation changed.
-func describe(changes map[string]int) string {
-	if len(changes) == 0 {
-		return "nothing changed"
-	}
-	words := make([]string, 0, len(changes))
-	for _, operation := range slices.Sorted(maps.Keys(changes)) {
-		words = append(words, fmt.Sprintf("%d %s", changes[operation], cmp.Or(participles[operation], operation)))
-	}
-	return strings.Join(words, ", ")
-}
-
-// planned says what an operation would change.
-func planned(changes map[string]int) string {
-	if len(changes) == 0 {
-		return "nothing would change"
-	}
-	words := make([]string, 0, len(changes))
+// describe says how many objects an operation changed or would change.
+func describe(changes map[string]int, nothing string) string {
+	var words []string
 	for _, operation := range slices.Sorted(maps.Keys(changes)) {
 		words = append(words, fmt.Sprintf("%s %d", operation, changes[operation]))
 	}
-	return "would " + strings.Join(words, ", ")
+	return cmp.Or(strings.Join(words, ", "), nothing)
 }

@@ -1,5 +1,5 @@
-// Command pause is the first process of every pod: it holds the pod's namespaces open, and in pods that share their
-// process namespace the kernel ends the orphans it inherits, as it ignores what becomes of its children.
+// Command pause is the first process of every pod, and holds the pod's namespaces open. In pods that share their process
+// namespace it inherits orphans. It ignores SIGCHLD, so the kernel reaps them.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package command has what several parts of the sandbox do with programs that they run.
+// Package command runs programs for several parts of the sandbox.
 package command
 
 import (
@@ -9,11 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"example.com/journal/sandbox/cache"
 )
 
-// Output runs a command and returns what it prints. Its error names the command and says what that complained about.
+// Output runs a command and returns what it prints. Its error names the command and includes what the command complained about.
 func Output(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
 	if err == nil {
@@ -26,14 +24,19 @@ func Output(cmd *exec.Cmd) (string, error) {
 	return "", fmt.Errorf("%s: %w%s", strings.Join(append([]string{filepath.Base(cmd.Args[0])}, cmd.Args[1:]...), " "), err, complaint)
 }
 
-// Kubectl is a command of the toolchain's own kubectl on the cluster of a kubeconfig. What it remembers of clusters stays in
-// the sandbox's folder: neither the settings nor the home of whoever runs it are touched.
-func Kubectl(ctx context.Context, dir cache.Dir, kubeconfig string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(dir.Bin(), "kubernetes"), args...)
+// Kubectl returns a kubectl command on the cluster of a kubeconfig. It uses the kubectl that the sandbox has built in a folder,
+// or the user's own if there is none. Its cache of the cluster is beside the kubeconfig, so it does not touch the user's settings
+// and home.
+func Kubectl(ctx context.Context, built, kubeconfig string, args ...string) *exec.Cmd {
+	program := filepath.Join(built, "kubernetes")
+	if _, err := os.Stat(program); err != nil {
+		program = "kubectl"
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	if errors.Is(cmd.Err, exec.ErrNotFound) {
+		cmd.Err = errors.New("kubectl is not on PATH, and the sandbox has not built its own: install kubectl")
+	}
 	cmd.Args[0] = "kubectl"
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+KubectlMemory(dir))
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+filepath.Join(filepath.Dir(kubeconfig), "kubectl"))
 	return cmd
 }
-
-// KubectlMemory is the folder of what kubectl remembers. It is out of date when the cluster's data is deleted.
-func KubectlMemory(dir cache.Dir) string { return filepath.Join(dir.State(), "kubectl") }

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"example.com/journal/sandbox/cache"
 )
 
 func TestOutputSaysWhatTheCommandComplainedAbout(t *testing.T) {
@@ -21,18 +19,21 @@ func TestOutputSaysWhatTheCommandComplainedAbout(t *testing.T) {
 	}
 }
 
-func TestKubectlUsesTheSandboxOnly(t *testing.T) {
+func TestKubectlUsesOneClusterAndRemembersItBesideItsKubeconfig(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/home/alice/.kube/config")
-	dir, err := cache.At(t.TempDir())
-	if err != nil {
+	built := t.TempDir()
+	if err := os.WriteFile(filepath.Join(built, "kubernetes"), []byte("#!/bin/sh\necho \"$KUBECONFIG $KUBECACHEDIR $*\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(dir.Bin(), "kubernetes")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$KUBECONFIG $KUBECACHEDIR $*\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	out, err := Output(Kubectl(t.Context(), dir, "/state/kubeconfig", "get", "pods"))
-	if want := "/state/kubeconfig " + dir.Path("state", "kubectl") + " get pods\n"; err != nil || out != want {
+	out, err := Output(Kubectl(t.Context(), built, "/state/kubeconfig", "get", "pods"))
+	if want := "/state/kubeconfig /state/kubectl get pods\n"; err != nil || out != want {
 		t.Errorf("kubectl got %q (%v), not %q", out, err, want)
+	}
+}
+
+func TestAMissingKubectlIsToldWhenItIsRun(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if _, err := Output(Kubectl(t.Context(), t.TempDir(), "/state/kubeconfig", "get", "pods")); err == nil || !strings.HasSuffix(err.Error(), "install kubectl") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -1,4 +1,5 @@
-// Package disk has what several parts of the sandbox do with files: locks, and replacing a file in one step.
+// Package disk locks files, and replaces a file in one step, for several parts of the sandbox. It needs only the standard
+// library, like the package toolchain.
 package disk
 
 import (
@@ -9,18 +10,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // ErrLocked says that a lock has another holder.
 var ErrLocked = errors.New("held by another process")
 
-// exclusive is the lock of a whole file. It belongs to the open file, not to a process: a child that inherits the file
-// holds the lock too, and the kernel releases it when the last of them is gone, however it ended.
-var exclusive = unix.Flock_t{Type: unix.F_WRLCK}
+// exclusive is the lock of a whole file. It belongs to the open file, not to a process: a child that inherits the file also holds
+// the lock, and the kernel releases it when the last of them has ended, however it ended.
+var exclusive = syscall.Flock_t{Type: syscall.F_WRLCK}
+
+// Commands of fcntl for such locks, which the package syscall does not name.
+const fOFDGetLock, fOFDSetLock = 36, 37
 
 // TryLock takes the lock of a file, which is made if it is missing. Closing the file gives the lock back.
 func TryLock(path string) (*os.File, error) {
@@ -29,9 +31,9 @@ func TryLock(path string) (*os.File, error) {
 		return nil, err
 	}
 	lock := exclusive
-	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+	if err := syscall.FcntlFlock(file.Fd(), fOFDSetLock, &lock); err != nil {
 		_ = file.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 			err = ErrLocked
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -39,21 +41,22 @@ func TryLock(path string) (*os.File, error) {
 	return file, nil
 }
 
-// Lock is TryLock that waits for the other holder until ctx ends. Its error is then ErrLocked and the context's.
+// Lock is TryLock, but waits for the other holder until ctx ends. It then returns ErrLocked and the context's error.
 func Lock(ctx context.Context, path string) (*os.File, error) {
-	var file *os.File
-	var err error
-	waited := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
-		file, err = TryLock(path)
-		return !errors.Is(err, ErrLocked), nil
-	})
-	if waited != nil {
-		return nil, fmt.Errorf("%w: %w", err, waited)
+	for {
+		file, err := TryLock(path)
+		if !errors.Is(err, ErrLocked) {
+			return file, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	return file, err
 }
 
-// Locked says whether the lock of a file has a holder, and leaves it alone.
+// Locked says whether the lock of a file has a holder. It does not take the lock.
 func Locked(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -61,7 +64,7 @@ func Locked(path string) bool {
 	}
 	defer func() { _ = file.Close() }()
 	lock := exclusive
-	return unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock) == nil && lock.Type != unix.F_UNLCK
+	return syscall.FcntlFlock(file.Fd(), fOFDGetLock, &lock) == nil && lock.Type != syscall.F_UNLCK
 }
 
 // Write replaces a file in one step, so that nobody ever reads half of it. Its folder is made if it is missing.
@@ -72,7 +75,7 @@ func Write(path string, content []byte, mode fs.FileMode) error {
 	})
 }
 
-// Replace is Write for what is better not held in memory.
+// Replace is Write for content that should not be held in memory.
 func Replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	folder, name := filepath.Split(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -1,6 +1,6 @@
 module example.com/journal/sandbox/toolchain/programs
 
-go 1.26.0
+go 1.26.4
 
 require (
 	cel.dev/expr v0.25.2
@@ -18,19 +18,17 @@ require (
 	example.com/journal v0.0.0
 	example.com/journal/sandbox v0.0.0
 	example.com/journal/services v0.0.0
-	github.com/pulumi/pulumi-go-provider v1.3.0
-	k8s.io/api/autoscaling/v2beta2 v0.0.0
 	github.com/AdamSLevy/jsonrpc2/v14 v14.1.0
 	github.com/AlecAivazis/survey/v2 v2.3.7
 	github.com/Azure/azure-sdk-for-go v68.0.0+incompatible
-	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.21.0
-	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.13.1
-	github.com/Azure/azure-sdk-for-go/sdk/internal v1.11.2
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.22.0
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.14.0
+	github.com/Azure/azure-sdk-for-go/sdk/internal v1.12.0
 	github.com/Azure/azure-sdk-for-go/sdk/keyvault/azkeys v0.10.0
 	github.com/Azure/azure-sdk-for-go/sdk/keyvault/internal v0.7.1
 	github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/dns/armdns v1.2.0
 	github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/privatedns/armprivatedns v1.3.0
-	github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resourcegraph/armresourcegraph v0.9.0
+	github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resourcegraph/armresourcegraph v0.10.0
 	github.com/Azure/azure-sdk-for-go/sdk/storage/azblob v1.3.1
 	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c
 	github.com/Azure/go-autorest v14.2.0+incompatible
@@ -42,15 +40,16 @@ require (
 	github.com/Azure/go-autorest/autorest/to v0.4.1
 	github.com/Azure/go-autorest/logger v0.2.1
 	github.com/Azure/go-autorest/tracing v0.6.0
-	github.com/AzureAD/microsoft-authentication-library-for-go v1.6.0
+	github.com/AzureAD/microsoft-authentication-library-for-go v1.7.2
 	github.com/BurntSushi/toml v1.6.0
-	github.com/HdrHistogram/hdrhistogram-go v1.1.2
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/JeffAshton/win_pdh v0.0.0-20161109143554-76bb4ee9f0ab
 	github.com/MakeNowJust/heredoc v1.0.0
 	github.com/Masterminds/goutils v1.1.1
 	github.com/Masterminds/semver/v3 v3.4.0
 	github.com/Masterminds/sprig/v3 v3.3.0
 	github.com/Masterminds/squirrel v1.5.4
+	github.com/Masterminds/vcs v1.13.3
 	github.com/Microsoft/go-winio v0.6.2
 	github.com/Microsoft/hnslib v0.1.3
 	github.com/NYTimes/gziphandler v1.1.1
@@ -63,12 +62,12 @@ require (
 	github.com/alecthomas/chroma v0.10.0
 	github.com/alecthomas/chroma/v2 v2.13.0
 	github.com/alibabacloud-go/alibabacloud-gateway-spi v0.0.5
-	github.com/alibabacloud-go/darabonba-openapi/v2 v2.1.15
+	github.com/alibabacloud-go/darabonba-openapi/v2 v2.2.3
 	github.com/alibabacloud-go/debug v1.0.1
-	github.com/alibabacloud-go/tea v1.4.0
-	github.com/alibabacloud-go/tea-utils/v2 v2.0.7
+	github.com/alibabacloud-go/tea v1.5.2
+	github.com/alibabacloud-go/tea-utils/v2 v2.0.9
 	github.com/aliyun/credentials-go v1.4.7
-	github.com/andybalholm/brotli v1.2.0
+	github.com/andybalholm/brotli v1.2.1
 	github.com/antlr4-go/antlr/v4 v4.13.1
 	github.com/apparentlymart/go-cidr v1.1.1
 	github.com/apparentlymart/go-textseg/v13 v13.0.0
@@ -78,7 +77,7 @@ require (
 	github.com/atotto/clipboard v0.1.4
 	github.com/aws/aws-sdk-go v1.50.36
 	github.com/aws/aws-sdk-go-v2 v1.47.1
-	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.8
+	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.14
 	github.com/aws/aws-sdk-go-v2/config v1.33.7
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.7
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.1
@@ -90,13 +89,13 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ec2 v1.209.0
 	github.com/aws/aws-sdk-go-v2/service/ecs v1.53.15
 	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.19
-	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.9.13
+	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.9.23
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.4
-	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.19.21
+	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.19.31
 	github.com/aws/aws-sdk-go-v2/service/kms v1.30.1
-	github.com/aws/aws-sdk-go-v2/service/lightsail v1.50.11
+	github.com/aws/aws-sdk-go-v2/service/lightsail v1.57.1
 	github.com/aws/aws-sdk-go-v2/service/route53 v1.70.2
-	github.com/aws/aws-sdk-go-v2/service/s3 v1.97.3
+	github.com/aws/aws-sdk-go-v2/service/s3 v1.105.1
 	github.com/aws/aws-sdk-go-v2/service/signin v1.10.2
 	github.com/aws/aws-sdk-go-v2/service/ssm v1.56.13
 	github.com/aws/aws-sdk-go-v2/service/sso v1.38.2
@@ -105,14 +104,14 @@ require (
 	github.com/aws/smithy-go v1.28.1
 	github.com/aymanbagabas/go-osc52/v2 v2.0.1
 	github.com/aymerick/douceur v0.2.0
-	github.com/aziontech/azionapi-go-sdk v0.144.0
-	github.com/baidubce/bce-sdk-go v0.9.260
+	github.com/aziontech/azionapi-go-sdk v0.147.0
+	github.com/baidubce/bce-sdk-go v0.9.270
 	github.com/bazelbuild/buildtools v0.0.0-20260211083412-859bfffeef82
 	github.com/benbjohnson/clock v1.3.5
 	github.com/beorn7/perks v1.0.1
 	github.com/blang/semver v3.5.1+incompatible
 	github.com/blang/semver/v4 v4.0.0
-	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc
+	github.com/boombuler/barcode v1.0.1
 	github.com/bytedance/sonic/loader v0.5.3
 	github.com/ccojocar/zxcvbn-go v1.0.1
 	github.com/cenkalti/backoff/v3 v3.2.2
@@ -139,7 +138,7 @@ require (
 	github.com/cloudnativelabs/kube-router/v2 v2.6.3
 	github.com/cloudwego/base64x v0.1.7
 	github.com/container-storage-interface/spec v1.12.1-0.20260720052920-cd9e7ad1ae09
-	github.com/containerd/containerd v1.7.29
+	github.com/containerd/containerd v1.7.30
 	github.com/containerd/containerd/api v1.11.1
 	github.com/containerd/errdefs v1.0.0
 	github.com/containerd/errdefs/pkg v0.3.0
@@ -177,7 +176,7 @@ require (
 	github.com/erikgeiser/coninput v0.0.0-20211004153227-1c3628e74d0f
 	github.com/evanphx/json-patch v5.9.11+incompatible
 	github.com/evanphx/json-patch/v5 v5.9.11
-	github.com/exoscale/egoscale/v3 v3.1.33
+	github.com/exoscale/egoscale/v3 v3.1.41
 	github.com/exponent-io/jsonpath v0.0.0-20210407135951-1de76d718b3f
 	github.com/expr-lang/expr v1.17.8
 	github.com/fatih/camelcase v1.0.0
@@ -187,9 +186,9 @@ require (
 	github.com/fluxcd/cli-utils v0.36.0-flux.13
 	github.com/fluxcd/pkg/ssa v0.46.0
 	github.com/flynn/go-shlex v0.0.0-20150515145356-3f9db97f8568
-	github.com/fsnotify/fsnotify v1.9.0
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/fxamacker/cbor/v2 v2.9.1
-	github.com/gabriel-vasile/mimetype v1.4.3
+	github.com/gabriel-vasile/mimetype v1.4.13
 	github.com/ghodss/yaml v1.0.0
 	github.com/git-pkgs/manifests v0.4.1
 	github.com/git-pkgs/packageurl-go v0.3.1
@@ -198,13 +197,13 @@ require (
 	github.com/go-acme/alidns-20150109/v4 v4.7.0
 	github.com/go-acme/esa-20240910/v2 v2.48.0
 	github.com/go-acme/jdcloud-sdk-go v1.64.0
-	github.com/go-acme/lego/v4 v4.33.0
+	github.com/go-acme/lego/v5 v5.3.1
 	github.com/go-acme/tencentclouddnspod v1.3.24
 	github.com/go-acme/tencentedgdeone v1.3.38
 	github.com/go-errors/errors v1.5.1
 	github.com/go-git/gcfg v1.5.1-0.20230307220236-3a3c6141e376
-	github.com/go-git/go-billy/v5 v5.8.0
-	github.com/go-git/go-git/v5 v5.17.2
+	github.com/go-git/go-billy/v5 v5.9.2
+	github.com/go-git/go-git/v5 v5.19.3
 	github.com/go-gorp/gorp/v3 v3.1.0
 	github.com/go-jose/go-jose/v3 v3.0.5
 	github.com/go-jose/go-jose/v4 v4.1.4
@@ -233,8 +232,8 @@ require (
 	github.com/go-ozzo/ozzo-validation/v4 v4.3.0
 	github.com/go-playground/locales v0.14.1
 	github.com/go-playground/universal-translator v0.18.1
-	github.com/go-playground/validator/v10 v10.23.0
-	github.com/go-resty/resty/v2 v2.17.1
+	github.com/go-playground/validator/v10 v10.30.3
+	github.com/go-resty/resty/v2 v2.17.2
 	github.com/go-test/deep v1.1.1
 	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/go-zookeeper/zk v1.0.3
@@ -242,7 +241,7 @@ require (
 	github.com/gobwas/httphead v0.1.0
 	github.com/gobwas/pool v0.2.1
 	github.com/gobwas/ws v1.4.0
-	github.com/goccy/go-yaml v1.18.0
+	github.com/goccy/go-yaml v1.19.2
 	github.com/godbus/dbus/v5 v5.2.2
 	github.com/gofrs/flock v0.13.0
 	github.com/gofrs/uuid v4.4.0+incompatible
@@ -274,7 +273,7 @@ require (
 	github.com/gorilla/mux v1.8.1
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674
 	github.com/gosuri/uitable v0.0.4
-	github.com/gravitational/trace v1.1.16-0.20220114165159-14a9a7dd6aaf
+	github.com/gravitational/trace v1.5.1
 	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
 	github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus v1.1.0
 	github.com/grpc-ecosystem/go-grpc-middleware/v2 v2.3.3
@@ -304,14 +303,14 @@ require (
 	github.com/hexops/gotextdiff v1.0.3
 	github.com/http-wasm/http-wasm-host-go v0.7.0
 	github.com/huandu/xstrings v1.5.0
-	github.com/huaweicloud/huaweicloud-sdk-go-v3 v0.1.187
+	github.com/huaweicloud/huaweicloud-sdk-go-v3 v0.1.205
 	github.com/iij/doapi v0.0.0-20190504054126-0bbf12d6d7df
 	github.com/imdario/mergo v0.3.16
 	github.com/inconshreveable/mousetrap v1.1.0
 	github.com/influxdata/influxdb-client-go/v2 v2.7.0
 	github.com/influxdata/influxdb1-client v0.0.0-20200827194710-b269163b24ab
 	github.com/influxdata/line-protocol v0.0.0-20200327222509-2487e7298839
-	github.com/infobloxopen/infoblox-go-client/v2 v2.10.0
+	github.com/infobloxopen/infoblox-go-client/v2 v2.11.0
 	github.com/iwdgo/sigintwindows v0.2.2
 	github.com/jbenet/go-context v0.0.0-20150711004518-d14ea06fba99
 	github.com/jmespath/go-jmespath v0.4.0
@@ -328,7 +327,7 @@ require (
 	github.com/kubernetes-csi/csi-lib-utils v0.22.0
 	github.com/kvtools/consul v1.0.2
 	github.com/kvtools/etcdv3 v1.0.3
-	github.com/kvtools/redis v1.2.0
+	github.com/kvtools/redis v1.2.1
 	github.com/kvtools/valkeyrie v1.0.0
 	github.com/kvtools/zookeeper v1.0.2
 	github.com/kylelemons/godebug v1.1.0
@@ -339,20 +338,18 @@ require (
 	github.com/leodido/go-urn v1.4.0
 	github.com/lib/pq v1.10.9
 	github.com/liggitt/tabwriter v0.0.0-20181228230101-89fcab3d43de
-	github.com/linode/linodego v1.65.0
-	github.com/liquidweb/liquidweb-cli v0.6.9
+	github.com/linode/linodego v1.69.1
+	github.com/liquidweb/liquidweb-cli v0.7.0
 	github.com/liquidweb/liquidweb-go v1.6.4
 	github.com/lithammer/dedent v1.1.0
 	github.com/lucasb-eyer/go-colorful v1.4.0
 	github.com/lufia/plan9stats v0.0.0-20260330125221-c963978e514e
 	github.com/magiconair/properties v1.8.10
-	github.com/mailgun/minheap v0.0.0-20170619185613-3dbe6c6bf55f
-	github.com/mailgun/multibuf v0.1.2
+	github.com/mailgun/multibuf v0.2.0
 	github.com/mailgun/timetools v0.0.0-20141028012446-7e6055773c51
-	github.com/mailgun/ttlmap v0.0.0-20170619185759-c1c17f74874f
 	github.com/mailru/easyjson v0.9.1
 	github.com/mattn/go-colorable v0.1.14
-	github.com/mattn/go-isatty v0.0.21
+	github.com/mattn/go-isatty v0.0.22
 	github.com/mattn/go-localereader v0.0.1
 	github.com/mattn/go-runewidth v0.0.23
 	github.com/mdlayher/netlink v1.11.2
@@ -400,8 +397,8 @@ require (
 	github.com/nrdcg/mailinabox v0.3.0
 	github.com/nrdcg/namesilo v0.5.0
 	github.com/nrdcg/nodion v0.1.0
-	github.com/nrdcg/oci-go-sdk/common/v1065 v1065.108.2
-	github.com/nrdcg/oci-go-sdk/dns/v1065 v1065.108.2
+	github.com/nrdcg/oci-go-sdk/common/v1065 v1065.120.0
+	github.com/nrdcg/oci-go-sdk/dns/v1065 v1065.120.0
 	github.com/nrdcg/porkbun v0.4.0
 	github.com/nrdcg/vegadns v0.3.0
 	github.com/nxadm/tail v1.4.11
@@ -426,10 +423,10 @@ require (
 	github.com/pgavlin/goldmark v1.1.33-0.20200616210433-b5eb04559386
 	github.com/pgavlin/text v0.0.0-20240821195002-b51d0990e284
 	github.com/pires/go-proxyproto v0.15.0
-	github.com/pjbgf/sha1cd v0.3.2
+	github.com/pjbgf/sha1cd v0.7.0
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c
 	github.com/pkg/errors v0.9.1
-	github.com/pkg/term v1.1.0
+	github.com/pkg/term v1.2.0-beta.2
 	github.com/pmezard/go-difflib v1.0.1-0.20181226105442-5d4384ee4fb2
 	github.com/power-devops/perfstat v0.0.0-20240221224432-82ca36839d55
 	github.com/pquerna/cachecontrol v0.1.0
@@ -443,6 +440,7 @@ require (
 	github.com/pulumi/cloud-ready-checks v1.3.0
 	github.com/pulumi/esc v0.21.0
 	github.com/pulumi/inflector v0.2.1
+	github.com/pulumi/pulumi-go-provider v1.3.0
 	github.com/pulumi/pulumi-kubernetes/provider/v4 v4.0.0-20260115033456-f47bc2d6f199
 	github.com/pulumi/pulumi-kubernetes/sdk/v4 v4.25.0
 	github.com/pulumi/pulumi-random/sdk/v4 v4.19.2
@@ -456,24 +454,27 @@ require (
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/rs/cors v1.7.0
-	github.com/rs/zerolog v1.33.0
-	github.com/rubenv/sql-migrate v1.8.0
+	github.com/rs/zerolog v1.34.0
+	github.com/rubenv/sql-migrate v1.8.1
 	github.com/russross/blackfriday/v2 v2.1.0
 	github.com/ryanuber/go-glob v1.0.0
 	github.com/sabhiram/go-gitignore v0.0.0-20210923224102-525f6e181f06
-	github.com/sacloud/api-client-go v0.3.3
+	github.com/sacloud/api-client-go v0.3.5
 	github.com/sacloud/go-http v0.1.9
-	github.com/sacloud/iaas-api-go v1.23.1
-	github.com/sacloud/packages-go v0.0.12
+	github.com/sacloud/iaas-api-go v1.29.2
+	github.com/sacloud/packages-go v0.1.0
 	github.com/sagikazarmark/locafero v0.4.0
 	github.com/sagikazarmark/slog-shim v0.1.0
+	github.com/samber/lo v1.53.0
+	github.com/samber/slog-common v0.21.0
+	github.com/samber/slog-zerolog/v2 v2.9.2
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	github.com/scaleway/scaleway-sdk-go v1.0.0-beta.36
 	github.com/segmentio/asm v1.1.3
 	github.com/segmentio/encoding v0.3.5
 	github.com/selectel/domains-go v1.1.0
-	github.com/selectel/go-selvpcclient/v4 v4.1.0
+	github.com/selectel/go-selvpcclient/v4 v4.2.0
 	github.com/sergi/go-diff v1.4.0
 	github.com/shirou/gopsutil/v3 v3.22.3
 	github.com/shopspring/decimal v1.4.0
@@ -500,7 +501,7 @@ require (
 	github.com/stretchr/testify v1.12.1
 	github.com/subosito/gotenv v1.6.0
 	github.com/tailscale/tscert v0.0.0-20230806124524-28a91b69a046
-	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common v1.3.48
+	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common v1.3.133
 	github.com/tetratelabs/wazero v1.8.0
 	github.com/texttheater/golang-levenshtein v1.0.1
 	github.com/theory/jsonpath v0.9.0
@@ -510,24 +511,24 @@ require (
 	github.com/tmc/grpc-websocket-proxy v0.0.0-20220101234140-673ab2c3ae75
 	github.com/traefik/grpc-web v0.16.0
 	github.com/traefik/paerser v0.2.2
-	github.com/traefik/traefik/v3 v3.6.12
+	github.com/traefik/traefik/v3 v3.6.25
 	github.com/traefik/yaegi v0.16.1
-	github.com/transip/gotransip/v6 v6.26.1
+	github.com/transip/gotransip/v6 v6.27.2
 	github.com/twitchyliquid64/golang-asm v0.15.1
 	github.com/uber/jaeger-client-go v2.30.0+incompatible
 	github.com/uber/jaeger-lib v2.4.1+incompatible
-	github.com/ultradns/ultradns-go-sdk v1.8.1-20250722213956-faef419
+	github.com/ultradns/ultradns-go-sdk v1.8.2-20260507133303-3f324c7
 	github.com/unrolled/render v1.0.2
 	github.com/unrolled/secure v1.0.9
 	github.com/valyala/bytebufferpool v1.0.0
-	github.com/valyala/fasthttp v1.69.0
-	github.com/vinyldns/go-vinyldns v0.9.17
+	github.com/valyala/fasthttp v1.70.0
+	github.com/vinyldns/go-vinyldns v0.9.18
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
-	github.com/volcengine/volc-sdk-golang v1.0.237
-	github.com/vulcand/oxy/v2 v2.0.3
-	github.com/vulcand/predicate v1.2.0
-	github.com/vultr/govultr/v3 v3.27.0
+	github.com/volcengine/volc-sdk-golang v1.0.251
+	github.com/vulcand/oxy/v2 v2.1.0
+	github.com/vulcand/predicate v1.3.0
+	github.com/vultr/govultr/v3 v3.31.2
 	github.com/x448/float16 v0.8.4
 	github.com/xanzy/ssh-agent v0.3.3
 	github.com/xeipuuv/gojsonpointer v0.0.0-20190905194746-02993c407bfb
@@ -536,9 +537,9 @@ require (
 	github.com/xiang90/probing v0.0.0-20221125231312-a49e3df8f510
 	github.com/xlab/treeprint v1.2.0
 	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e
-	github.com/yandex-cloud/go-genproto v0.54.0
-	github.com/yandex-cloud/go-sdk/services/dns v0.0.36
-	github.com/yandex-cloud/go-sdk/v2 v2.56.0
+	github.com/yandex-cloud/go-genproto v0.95.0
+	github.com/yandex-cloud/go-sdk/services/dns v0.0.65
+	github.com/yandex-cloud/go-sdk/v2 v2.136.0
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78
 	github.com/yuin/goldmark v1.7.13
 	github.com/yuin/goldmark-emoji v1.0.1
@@ -551,7 +552,7 @@ require (
 	go.etcd.io/etcd/pkg/v3 v3.7.3
 	go.etcd.io/etcd/server/v3 v3.7.3
 	go.etcd.io/raft/v3 v3.7.0
-	go.mongodb.org/mongo-driver v1.13.1
+	go.mongodb.org/mongo-driver v1.17.9
 	go.opencensus.io v0.24.0
 	go.opentelemetry.io/auto/sdk v1.2.1
 	go.opentelemetry.io/collector/featuregate v1.61.0
@@ -567,17 +568,17 @@ require (
 	go.opentelemetry.io/contrib/propagators/ot v1.38.0
 	go.opentelemetry.io/otel v1.45.0
 	go.opentelemetry.io/otel/bridge/opentracing v1.33.0
-	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc v0.17.0
-	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.17.0
-	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc v1.41.0
-	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.41.0
+	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc v0.20.0
+	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.20.0
+	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc v1.44.0
+	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.44.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.45.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.45.0
-	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.41.0
-	go.opentelemetry.io/otel/log v0.17.0
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.44.0
+	go.opentelemetry.io/otel/log v0.20.0
 	go.opentelemetry.io/otel/metric v1.45.0
 	go.opentelemetry.io/otel/sdk v1.45.0
-	go.opentelemetry.io/otel/sdk/log v0.17.0
+	go.opentelemetry.io/otel/sdk/log v0.20.0
 	go.opentelemetry.io/otel/sdk/metric v1.45.0
 	go.opentelemetry.io/otel/trace v1.45.0
 	go.opentelemetry.io/proto/otlp v1.11.0
@@ -613,16 +614,17 @@ require (
 	gopkg.in/evanphx/json-patch.v4 v4.13.0
 	gopkg.in/go-jose/go-jose.v2 v2.6.3
 	gopkg.in/inf.v0 v0.9.1
-	gopkg.in/ini.v1 v1.67.1
+	gopkg.in/ini.v1 v1.67.3
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1
-	gopkg.in/ns1/ns1-go.v2 v2.17.2
+	gopkg.in/ns1/ns1-go.v2 v2.18.0
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7
 	gopkg.in/warnings.v0 v0.1.2
 	gopkg.in/yaml.v2 v2.4.0
 	gopkg.in/yaml.v3 v3.0.1
 	gotest.tools/v3 v3.5.2
-	helm.sh/helm/v3 v3.18.6
+	helm.sh/helm/v3 v3.20.2
 	k8s.io/api v0.37.2
+	k8s.io/api/autoscaling/v2beta2 v0.0.0
 	k8s.io/apiextensions-apiserver v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/apiserver v0.37.2
@@ -647,7 +649,7 @@ require (
 	k8s.io/kube-openapi v0.0.0-20260721132016-d427ff9ee9ad
 	k8s.io/kube-proxy v0.0.0
 	k8s.io/kube-scheduler v0.0.0
-	k8s.io/kubectl v0.33.3
+	k8s.io/kubectl v0.35.1
 	k8s.io/kubelet v0.37.2
 	k8s.io/kubernetes v1.37.2
 	k8s.io/metrics v0.37.2
@@ -660,7 +662,7 @@ require (
 	lukechampine.com/frand v1.5.1
 	mvdan.cc/xurls/v2 v2.5.0
 	nhooyr.io/websocket v1.8.7
-	oras.land/oras-go/v2 v2.6.0
+	oras.land/oras-go/v2 v2.6.2
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.36.0
 	sigs.k8s.io/cli-utils v0.37.2
 	sigs.k8s.io/controller-runtime v0.25.2
@@ -671,11 +673,13 @@ require (
 	sigs.k8s.io/kustomize/kustomize/v5 v5.8.1
 	sigs.k8s.io/kustomize/kyaml v0.21.1
 	sigs.k8s.io/mcs-api v0.5.2
+	sigs.k8s.io/metrics-server v0.9.0
 	sigs.k8s.io/randfill v1.0.0
 	sigs.k8s.io/sig-storage-lib-external-provisioner/v13 v13.0.0
 	sigs.k8s.io/structured-merge-diff/v4 v4.6.0
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2
 	sigs.k8s.io/yaml v1.6.0
+	software.sslmate.com/src/go-pkcs12 v0.7.3
 )
 
 replace (
@@ -689,7 +693,6 @@ replace (
 replace (
 	github.com/abbot/go-http-auth => github.com/containous/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e
 	github.com/gorilla/mux => github.com/containous/mux v0.0.0-20250523120546-41b6ec3aed59
-	github.com/mailgun/minheap => github.com/containous/minheap v0.0.0-20190809180810-6e71eb837595
 )
 
 exclude github.com/tencentcloud/tencentcloud-sdk-go v3.0.83+incompatible
@@ -761,3 +764,16 @@ replace k8s.io/sample-cli-plugin => k8s.io/sample-cli-plugin v0.37.2
 replace k8s.io/sample-controller => k8s.io/sample-controller v0.37.2
 
 replace k8s.io/streaming => k8s.io/streaming v0.37.2
+
+// metrics-server asks for these, and needs none of them: without them all programs keep the versions that they share.
+exclude github.com/aws/aws-sdk-go v1.55.8
+exclude github.com/aws/aws-sdk-go-v2/service/ec2 v1.307.0
+exclude github.com/aws/aws-sdk-go-v2/service/ecs v1.83.0
+exclude github.com/fxamacker/cbor/v2 v2.9.2
+exclude github.com/google/gnostic-models v0.7.1
+exclude go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.69.0
+exclude github.com/hashicorp/consul/api v1.32.1
+exclude github.com/hashicorp/nomad/api v0.0.0-20260616181215-ea1ca2d932bf
+exclude github.com/go-zookeeper/zk v1.0.4
+exclude github.com/edsrzf/mmap-go v1.2.1-0.20241212181136-fad1cd13edbd
+exclude github.com/google/pprof v0.0.0-20260604005048-7023385849c0

@@ -1,83 +1,69 @@
-// Package share puts the programs that the toolchain has built into a container registry, and takes them from there, so that a team
-// builds them once. What is taken is named by its digest, and so is what was pushed and nothing else.
+// Package share pushes the programs that the toolchain has built to a container registry, and pulls them, so that a team builds
+// them once. A pull names them by digest, and so gets exactly what was pushed.
 package share
 
 import (
-	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/internal/command"
 	"example.com/journal/sandbox/toolchain"
 )
 
-// Push uploads the programs in dir.Bin to a registry, such as registry.example.com/team-a, with the credentials that `docker login` or
-// `podman login` has stored, and returns the reference to pull: journal-toolchain there, by its digest.
+// Push uploads the programs in dir.Bin to a registry, such as registry.example.com/team-a, with the credentials that `docker
+// login` or `podman login` has stored. It returns the reference for Pull: journal-toolchain in that registry, by digest.
 func Push(ctx context.Context, dir cache.Dir, registry string) (string, error) {
 	repository, err := name.NewRepository(strings.TrimSuffix(registry, "/") + "/journal-toolchain")
 	if err != nil {
 		return "", fmt.Errorf("registry %q: %w; write a host and perhaps a path, such as registry.example.com/team-a", registry, err)
 	}
-	for _, program := range toolchain.Names() {
+	for _, program := range toolchain.All {
 		if _, err := os.Stat(filepath.Join(dir.Bin(), "."+program+".key")); err != nil {
 			return "", fmt.Errorf("%w: build all programs first (make toolchain)", err)
 		}
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		out, in := io.Pipe()
-		go func() {
-			archive := tar.NewWriter(in)
-			in.CloseWithError(errors.Join(archive.AddFS(os.DirFS(dir.Bin())), archive.Close()))
-		}()
-		return out, nil
-	})
+	archive := dir.Path("toolchain.tar")
+	defer func() { _ = os.Remove(archive) }()
+	if _, err := command.Output(exec.CommandContext(ctx, "tar", "--create", "--file="+archive, "--directory="+dir.Bin(), ".")); err != nil {
+		return "", err
+	}
+	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: runtime.GOARCH, OS: runtime.GOOS, RootFS: v1.RootFS{Type: "layers"}})
 	if err != nil {
 		return "", err
 	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return "", err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return "", err
-	}
-	config.Architecture, config.OS = runtime.GOARCH, runtime.GOOS
-	if image, err = mutate.ConfigFile(image, config); err != nil {
+	if image, err = crane.Append(image, archive); err != nil {
 		return "", err
 	}
 	digest, err := image.Digest()
 	if err != nil {
 		return "", err
 	}
-	reference := repository.Digest(digest.String())
-	if err := remote.Write(reference, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+	reference := repository.Digest(digest.String()).String()
+	if err := crane.Push(image, reference, crane.WithContext(ctx)); err != nil {
 		return "", fmt.Errorf("push %s: %w", reference, err)
 	}
-	return reference.String(), nil
+	return reference, nil
 }
 
-// Pull puts the programs that Push has uploaded into dir.Bin. Programs that do not fit the checkout are built all the same afterwards.
+// Pull downloads the programs that Push has uploaded into dir.Bin. Programs that do not match the checkout are built later.
 func Pull(ctx context.Context, dir cache.Dir, reference string) error {
-	digest, err := name.NewDigest(reference)
-	if err != nil {
+	if _, err := name.NewDigest(reference); err != nil {
 		return fmt.Errorf("toolchain %q: %w; name it by its digest, as push prints it: registry.example.com/team-a/journal-toolchain@sha256:…", reference, err)
 	}
-	image, err := remote.Image(digest, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	image, err := crane.Pull(reference, crane.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
@@ -88,7 +74,7 @@ func Pull(ctx context.Context, dir cache.Dir, reference string) error {
 	if config.Architecture != runtime.GOARCH || config.OS != runtime.GOOS {
 		return fmt.Errorf("toolchain %s is for %s/%s, and this machine is %s/%s: build it here", reference, config.OS, config.Architecture, runtime.GOOS, runtime.GOARCH)
 	}
-	// In a folder of its own first: half a program must not look like a whole one.
+	// Pull unpacks into a separate folder first: half a program must not look like a whole one.
 	work, err := os.MkdirTemp(dir.Root(), ".pull-*")
 	if err != nil {
 		return err
@@ -96,52 +82,17 @@ func Pull(ctx context.Context, dir cache.Dir, reference string) error {
 	defer func() { _ = os.RemoveAll(work) }()
 	content := mutate.Extract(image)
 	defer func() { _ = content.Close() }()
-	if err := unpack(content, work); err != nil {
+	untar := exec.CommandContext(ctx, "tar", "--extract", "--no-same-owner", "--directory="+work)
+	untar.Stdin = content
+	_, err = command.Output(untar)
+	if err == nil {
+		_, err = io.Copy(io.Discard, content) // to its end, where the digest is checked
+	}
+	if err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
 	if err := os.RemoveAll(dir.Path("bin")); err != nil {
 		return err
 	}
 	return os.Rename(work, dir.Path("bin"))
-}
-
-// unpack writes the files of an archive below a folder.
-func unpack(content io.Reader, folder string) error {
-	for archive := tar.NewReader(content); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			_, err = io.Copy(io.Discard, content) // to its end, where the digest is checked
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if !filepath.IsLocal(header.Name) {
-			return fmt.Errorf("%q leads out of the toolchain's folder", header.Name)
-		}
-		path := filepath.Join(folder, header.Name) //nolint:gosec // it is local: see above
-		switch header.Typeflag {
-		case tar.TypeDir:
-			err = os.MkdirAll(path, 0o755)
-		case tar.TypeReg:
-			err = write(path, header.FileInfo().Mode().Perm(), archive)
-		default:
-			err = fmt.Errorf("%q is no file of the toolchain", header.Name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func write(path string, mode fs.FileMode, content io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	return errors.Join(err, file.Close())
 }

@@ -35,7 +35,7 @@ func startRegistry(t *testing.T) string {
 func build(t *testing.T, dir cache.Dir) map[string]string {
 	t.Helper()
 	files := map[string]string{"traefik.d/kinds.yaml": "kind: CustomResourceDefinition\n"}
-	for _, program := range toolchain.Names() {
+	for _, program := range toolchain.All {
 		files[program] = "#!" + program
 		files["."+program+".key"] = "key of " + program
 	}
@@ -79,13 +79,15 @@ func TestAToolchainIsPulledByItsDigestAlone(t *testing.T) {
 	if _, err := Push(t.Context(), dir, registry); err != nil {
 		t.Fatal(err)
 	}
-	for reference, want := range map[string]string{
-		registry + "/journal-toolchain:latest":                            "name it by its digest",
-		registry + "/journal-toolchain@sha256:" + strings.Repeat("0", 64): "pull ",
+	for _, c := range []struct{ sentence, reference, says string }{
+		{"a tag", registry + "/journal-toolchain:latest", "name it by its digest"},
+		{"a digest that is not there", registry + "/journal-toolchain@sha256:" + strings.Repeat("0", 64), "pull "},
 	} {
-		if err := Pull(t.Context(), open(t), reference); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", reference, err)
-		}
+		t.Run(c.sentence, func(t *testing.T) {
+			if err := Pull(t.Context(), open(t), c.reference); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("says %v", err)
+			}
+		})
 	}
 }
 

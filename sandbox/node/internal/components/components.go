@@ -1,23 +1,23 @@
-// Package components says of each program of the cluster how it is started, and how it is known to be ready. Their
-// configuration files are in the folder config.
+// Package components says how each program of the cluster is started and how the node knows that it is ready. The file
+// programs.yaml in the folder config says it, beside the configuration files of the programs.
 package components
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
-	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"text/template"
+
+	"sigs.k8s.io/yaml"
 
 	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/node/internal/keys"
 	"example.com/journal/sandbox/node/internal/machine"
 	"example.com/journal/sandbox/node/internal/process"
-	"example.com/journal/sandbox/node/internal/ready"
 )
 
 const (
@@ -25,42 +25,29 @@ const (
 	PauseImage = "journal.example.com/pause:v0.1.0"
 	// IngressClass is the class that Traefik serves.
 	IngressClass = "traefik"
-
-	containerdSocket = "/run/containerd/containerd.sock"
-	// definitions is the folder of the CRDs of Traefik and of the Gateway API, in the versions that it is built with.
-	definitions = "traefik.d"
 )
 
 // Component is one program of the cluster.
 type Component struct {
 	process.Program
-	Needs ready.Probe // what it cannot start without; nil if nothing
-	Ready ready.Probe // nil if the program cannot say
+	Ready string // where it answers when it is ready, in the form that ready.At takes; empty if it has no way to say so
 }
-
-// kubernetes is a program of the executable that holds all of Kubernetes.
-func kubernetes(name string, args ...string) process.Program {
-	return process.Program{Name: name, Path: machine.Bin + "/kubernetes", Args: args}
-}
-
-// config is where a file of the folder config is at run time.
-func config(name string) string { return path.Join(machine.Run, name) }
 
 //go:embed config
 var configs embed.FS
 
-// Configure writes the configuration files of all components.
-func Configure(cgroup machine.Cgroup) error { return configure(machine.Run, cgroup) }
-
-func configure(folder string, cgroup machine.Cgroup) error {
+// Configure writes the configuration files of all components into a folder, and returns the components by name.
+func Configure(folder string, cgroup machine.Cgroup) (map[string]Component, error) {
 	values := map[string]any{
-		"Name": machine.Name, "NodeIP": machine.NodeIP, "PodCIDR": machine.PodCIDR, "Run": machine.Run, "Cgroup": cgroup,
-		"Authority": keys.Authority, "PauseImage": PauseImage, "ContainerdSocket": containerdSocket,
+		"Name": machine.Name, "Run": machine.Run, "Bin": machine.Bin, "Logs": machine.Logs, "Cgroup": cgroup,
+		"NodeIP": machine.NodeIP, "PodCIDR": machine.PodCIDR, "ServiceCIDR": machine.ServiceCIDR,
+		"APIPort": machine.APIPort, "HTTPPort": machine.HTTPPort, "HTTPSPort": machine.HTTPSPort,
+		"Authority": keys.Authority, "AuthorityKey": keys.AuthorityKey, "ServiceAccountKey": keys.ServiceAccountKey,
+		"FrontProxy": keys.FrontProxy, "FrontProxyAuthority": keys.FrontProxyAuthority,
+		"PauseImage": PauseImage, "IngressClass": IngressClass, "ContainerdSocket": "/run/containerd/containerd.sock",
 	}
-	templates := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-		"certificate": keys.Certificate, "key": keys.Key, "kubeconfig": keys.Kubeconfig,
-	})
-	return fs.WalkDir(configs, "config", func(name string, entry fs.DirEntry, err error) error {
+	templates := template.New("").Option("missingkey=error")
+	err := fs.WalkDir(configs, "config", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -78,17 +65,32 @@ func configure(folder string, cgroup machine.Cgroup) error {
 		}
 		return disk.Write(filepath.Join(folder, strings.TrimPrefix(name, "config/")), filled.Bytes(), 0o600)
 	})
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "programs.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var components map[string]Component
+	if err := yaml.UnmarshalStrict(text, &components); err != nil {
+		return nil, err
+	}
+	for name, c := range components {
+		c.Name, c.Path = name, cmp.Or(c.Path, kubernetes)
+		components[name] = c
+	}
+	return components, nil
 }
 
-// Built returns an error if a folder of the machine lacks something that the toolchain has to build for the node.
-func Built(bin string) error {
-	for _, name := range []string{"kubernetes", "traefik", definitions} {
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
-			return fmt.Errorf("%w; the toolchain has to be built first", err)
-		}
-	}
-	if found, _ := filepath.Glob(filepath.Join(bin, definitions, "*.yaml")); len(found) == 0 {
-		return fmt.Errorf("%s: no *.yaml is in it; the toolchain has to be built first", filepath.Join(bin, definitions))
-	}
-	return nil
+// kubernetes is the executable that holds all of Kubernetes.
+const kubernetes = machine.Bin + "/kubernetes"
+
+// Addons are the kubectl commands, in order, that bring the objects of every cluster of the sandbox up to date, also after an
+// upgrade: first the CRDs of Traefik and of the Gateway API, in the versions that Traefik is built with, then the RBAC rules of
+// the programs, and the classes.
+var Addons = []string{
+	"apply --server-side --force-conflicts --field-manager=sandbox --filename=" + machine.Bin + "/traefik.d",
+	"wait --for=condition=Established --timeout=30s --filename=" + machine.Bin + "/traefik.d",
+	"apply --server-side --force-conflicts --field-manager=sandbox --filename=" + machine.Run + "/addons",
 }

@@ -25,7 +25,7 @@ import (
 	"example.com/journal/sandbox/node/internal/ready"
 )
 
-// errStopped is the reason for an end that somebody asked for.
+// errStopped is the cause when somebody asked the node to stop.
 var errStopped = errors.New("stopped")
 
 // daemon is the node's process: PID 1 of its namespaces and the parent of all components.
@@ -34,19 +34,19 @@ type daemon struct {
 	statusFile string // as seen from the current root
 	listeners  [3]net.Listener
 	cluster    *ready.Cluster
-	table      *process.Table
+	components map[string]components.Component
 	fail       context.CancelCauseFunc // ends the node
 
 	mu      sync.Mutex
-	running []*process.Process // in the order of their start
+	running map[string]*process.Process
 }
 
-// Reexec turns this process into the node, and returns true when the node has ended, if Spawn made it for that.
+// Reexec turns this process into the node if Spawn started it for that. It returns true when the node has ended.
 func Reexec() bool {
 	if os.Args[0] != Name || len(os.Args) != 2 || os.Getpid() != 1 {
 		return false
 	}
-	d := &daemon{table: process.NewTable(machine.Logs)}
+	d := &daemon{running: map[string]*process.Process{}}
 	if err := d.run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -54,23 +54,28 @@ func Reexec() bool {
 	return true
 }
 
-// run is the node's life.
+// run runs the node from start to end.
 func (d *daemon) run(told string) error {
 	ctx, fail := context.WithCancelCause(context.Background())
 	defer fail(nil)
 	d.fail = fail
-	d.handleSignals()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		fail(errStopped)
+	}()
 
 	err := d.prepare(told)
 	if err == nil {
 		err = d.boot(ctx)
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause // whoever waited in vain only saw the consequence
+		err = cause // the cause, not the failed wait that follows from it
 	}
 	if err == nil {
 		d.status.Ready, d.status.Progress = true, ""
-		err = d.status.Write(d.statusFile)
+		err = WriteStatus(d.statusFile, d.status)
 	}
 	if err == nil {
 		fmt.Println("ready")
@@ -83,32 +88,17 @@ func (d *daemon) run(told string) error {
 	}
 	d.status.Failure = err.Error()
 	d.status.Ready = false
-	return errors.Join(err, d.status.Write(d.statusFile))
+	return errors.Join(err, WriteStatus(d.statusFile, d.status))
 }
 
-// progress says what the start does. A failure to do so changes nothing.
+// progress reports what the start is doing. If it cannot, the start goes on.
 func (d *daemon) progress(text string) {
 	fmt.Println(text)
 	d.status.Progress = text
-	_ = d.status.Write(d.statusFile)
+	_ = WriteStatus(d.statusFile, d.status)
 }
 
-// handleSignals reaps children and turns a request to stop into the end of the node.
-func (d *daemon) handleSignals() {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT)
-	go func() {
-		for s := range signals {
-			if s == syscall.SIGCHLD {
-				d.table.Reap()
-			} else {
-				d.fail(errStopped)
-			}
-		}
-	}()
-}
-
-// prepare makes the namespaces the node's own, and writes what all components share.
+// prepare sets up the node's namespaces, and writes the files that all components share.
 func (d *daemon) prepare(told string) error {
 	var s settings
 	if err := json.Unmarshal([]byte(told), &s); err != nil {
@@ -119,66 +109,57 @@ func (d *daemon) prepare(told string) error {
 		return err
 	}
 	d.statusFile = StatusFile(dir)
-	_ = os.WriteFile("/proc/self/comm", []byte("journal-sandbox"), 0o644) // what ps shows; it would be "exe"
-	// This /proc is still the machine's, so it knows this process by the machine's number.
-	self, err := os.Readlink("/proc/self")
+	_ = os.WriteFile("/proc/self/comm", []byte("journal-sandbox"), 0o644) // what ps shows instead of "exe"
+	// This is still the machine's /proc, so it shows this process's PID on the machine.
+	self, _ := os.Readlink("/proc/self")
+	pid, err := strconv.Atoi(self)
 	if err != nil {
 		return err
 	}
-	pid, err := strconv.Atoi(self)
-	if err != nil {
-		return fmt.Errorf("/proc/self leads to %q, not to a process", self)
-	}
 	d.status = Status{Ports: s.Ports, PID: pid, Since: time.Now()}
-	if err := d.status.Write(d.statusFile); err != nil {
+	if err := WriteStatus(d.statusFile, d.status); err != nil {
 		return err
 	}
 	if err := d.inherit(); err != nil {
 		return err
 	}
-	root := machine.Root{Debian: s.Debian, Bin: dir.Bin(), Logs: dir.Logs(), Files: Folder(dir)}
-	if err := root.Enter(); err != nil {
+	if err := machine.EnterRoot(s.Debian, dir.Bin(), dir.Logs(), Folder(dir)); err != nil {
 		return err
 	}
 	d.statusFile = filepath.Join(machine.Files, statusName)
 	if err := machine.SetUpNetwork(); err != nil {
 		return err
 	}
-	// etcd, containerd and the pods have many files open; a shell's soft limit is low.
+	// etcd, containerd and the pods open many files, and a shell's soft limit is low. Go raises its own to the hard limit, but
+	// children get that limit only after an explicit Setrlimit.
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = limit.Max
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+	if err := errors.Join(unix.Getrlimit(unix.RLIMIT_NOFILE, &limit), unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)); err != nil {
 		return err
 	}
 	if err := keys.Write(filepath.Join(machine.Files, Kubeconfig), s.APIPort); err != nil {
 		return err
 	}
-	if err := components.Configure(machine.CgroupOf(s.Cache)); err != nil {
+	if d.components, err = components.Configure(machine.Run, machine.CgroupOf(s.Cache)); err != nil {
 		return err
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", keys.Kubeconfig(keys.Admin))
 	if err != nil {
 		return err
 	}
-	d.cluster, err = ready.NewCluster(config, machine.Name)
+	d.cluster, err = ready.NewCluster(config)
 	return err
 }
 
-// inherit takes over the files that Spawn has passed on.
+// inherit takes over the file descriptors that Spawn passed on.
 func (d *daemon) inherit() error {
-	unix.CloseOnExec(lockFD) // the components must not hold it
+	unix.CloseOnExec(lockFD) // the components must not hold the lock
 	for i := range d.listeners {
 		file := os.NewFile(uintptr(listenerFD+i), "listener")
 		var err error
 		if d.listeners[i], err = net.FileListener(file); err != nil {
 			return fmt.Errorf("inherited listener %d: %w", i, err)
 		}
-		if err := file.Close(); err != nil {
-			return err
-		}
+		_ = file.Close() // the listener has its own copy
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func TestFollowReportsProgressAndTheFirstError(t *testing.T) {
 				end()
 			}
 			test.status.PID = pid
-			if err := test.status.Write(StatusFile(dir)); err != nil {
+			if err := WriteStatus(StatusFile(dir), test.status); err != nil {
 				t.Fatal(err)
 			}
 			var progress strings.Builder
@@ -77,7 +77,7 @@ func TestNodeThatIgnoresTheRequestToStopIsKilled(t *testing.T) {
 	}
 }
 
-// fakeNode is a process that is called like a node and holds the lock of one.
+// fakeNode starts a process with the name of a node, and holds a node's lock.
 func fakeNode(t *testing.T, dir cache.Dir) (pid int, end func()) {
 	t.Helper()
 	if err := os.MkdirAll(Folder(dir), 0o700); err != nil {

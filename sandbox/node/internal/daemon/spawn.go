@@ -1,5 +1,5 @@
-// Package daemon is the node's process, from both sides: what starts, follows and ends it, and its life in namespaces of its
-// own.
+// Package daemon is the node's process, from both sides: the functions that start, follow and end it, and what the process
+// itself does in its own namespaces.
 package daemon
 
 import (
@@ -25,7 +25,7 @@ import (
 // stopTimeout is what an orderly stop may take before the node is killed.
 const stopTimeout = 25 * time.Second
 
-// settings are what the node's process is told on its command line.
+// settings are what Spawn tells the node's process on its command line.
 type settings struct {
 	Cache  string // the root of cache.Dir
 	Debian string // the unpacked packages
@@ -38,9 +38,9 @@ const (
 	listenerFD = 4 // and the next two: HTTP, HTTPS, apiserver
 )
 
-// Spawn starts this executable again as the node, which inherits the lock and the listeners of its three ports. They are made
-// on the machine's side: a socket stays in the network it was made in, so the node accepts the machine's connections
-// without being in its network. Debian is the folder of the unpacked packages.
+// Spawn starts this executable again as the node, which inherits the lock and the listeners of its three ports. The listeners
+// are opened on the machine's side, and a socket stays in the network namespace where it was opened. So the node accepts the
+// machine's connections from within its own network namespace. Debian is the folder of the unpacked packages.
 func Spawn(dir cache.Dir, debian string, ports Ports, lock *os.File, listeners [3]*os.File) error {
 	told, err := json.Marshal(settings{Cache: dir.Root(), Debian: debian, Ports: ports})
 	if err != nil {
@@ -68,23 +68,23 @@ func Spawn(dir cache.Dir, debian string, ports Ports, lock *os.File, listeners [
 	if err != nil {
 		return err
 	}
-	go func() { _ = cmd.Wait() }() // or it would stay a zombie as long as this process lives
+	go func() { _ = cmd.Wait() }() // otherwise the node would stay a zombie as long as this process lives
 	return nil
 }
 
-// Follow copies the progress of the node in dir until it is ready or has ended. Its lock says whether it lives.
+// Follow copies the progress of the node in dir until it is ready or has ended. The node runs as long as its lock is held.
 func Follow(ctx context.Context, dir cache.Dir, progress io.Writer) error {
 	said := ""
 	return wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
-		lives := disk.Locked(LockFile(dir)) // asked first, so that the status is not older
-		status, _ := ReadStatus(dir)
+		lives := disk.Locked(LockFile(dir)) // asked before the status is read, so that the status is no older
+		status, runs := ReadStatus(dir)
 		if status.Progress != "" && status.Progress != said {
 			said = status.Progress
 			fmt.Fprintln(progress, said)
 		}
 		switch {
 		case lives:
-			return status.Ready && status.Runs(dir), nil
+			return status.Ready && runs, nil
 		case status.Failure != "":
 			return false, errors.New(status.Failure)
 		}
@@ -92,8 +92,8 @@ func Follow(ctx context.Context, dir cache.Dir, progress io.Writer) error {
 	})
 }
 
-// End stops the node's process and waits until the kernel has removed everything below it: SIGTERM, and SIGKILL when ctx
-// ends or the time for an orderly stop.
+// End stops the node's process and waits until the kernel has removed everything below it. It sends SIGTERM, and SIGKILL when
+// ctx or the time for an orderly stop ends.
 func End(ctx context.Context, pid int) error {
 	handle, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -103,26 +103,17 @@ func End(ctx context.Context, pid int) error {
 		return err
 	}
 	defer func() { _ = unix.Close(handle) }()
+	signal := func(s unix.Signal) error { return unix.PidfdSendSignal(handle, s, nil, 0) }
+	if err := signal(unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
 	orderly, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	for _, try := range []struct {
-		signal unix.Signal
-		ctx    context.Context
-	}{{unix.SIGTERM, orderly}, {unix.SIGKILL, context.WithoutCancel(ctx)}} {
-		if err := unix.PidfdSendSignal(handle, try.signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	defer context.AfterFunc(orderly, func() { _ = signal(unix.SIGKILL) })()
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, -1) //nolint:gosec // a file descriptor is small
+		if !errors.Is(err, unix.EINTR) {                                                 // by a signal of the Go runtime
 			return err
 		}
-		err = wait.PollUntilContextCancel(try.ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
-			ended, err := unix.Poll([]unix.PollFd{{Fd: int32(handle), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor is small
-			// A signal of the Go runtime interrupts it, even where there is nothing to wait for.
-			if errors.Is(err, unix.EINTR) {
-				err = nil
-			}
-			return ended > 0, err
-		})
-		if !wait.Interrupted(err) {
-			break
-		}
 	}
-	return err
 }

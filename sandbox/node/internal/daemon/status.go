@@ -11,30 +11,30 @@ import (
 	"example.com/journal/sandbox/node/internal/process"
 )
 
-// Name is how the node's process is called, and how this executable knows that it is to be the node.
+// Name is the name of the node's process. By it, this executable knows that it is to be the node.
 const Name = "journal-sandbox-node"
 
-// Ports are those of the machine on 127.0.0.1 that lead to the node.
+// Ports are the ports of 127.0.0.1 on the machine that lead to the node.
 type Ports struct {
 	HTTPPort  int `json:"httpPort"`
 	HTTPSPort int `json:"httpsPort"`
 	APIPort   int `json:"apiPort"`
 }
 
-// Status is what the node's process writes into its folder, for those who come later.
+// Status is what the node's process writes into its folder, for later commands.
 type Status struct {
 	Ports
 	PID      int       `json:"pid"` // as the machine sees it
 	Since    time.Time `json:"since"`
-	Progress string    `json:"progress,omitempty"` // what the start does
+	Progress string    `json:"progress,omitempty"` // what the start is doing
 	Ready    bool      `json:"ready"`
-	Failure  string    `json:"failure,omitempty"` // why the node ended by itself
+	Failure  string    `json:"failure,omitempty"` // why the node ended, unless somebody stopped it
 }
 
 // Folder is where the node keeps its files.
 func Folder(dir cache.Dir) string { return filepath.Join(dir.State(), "node") }
 
-// LockFile is locked as long as the node lives: no process number can be mistaken for a running node.
+// LockFile is locked as long as the node runs. Unlike a PID, the lock never stands for another process.
 func LockFile(dir cache.Dir) string { return filepath.Join(Folder(dir), "lock") }
 
 const (
@@ -46,20 +46,18 @@ const (
 // StatusFile holds the Status.
 func StatusFile(dir cache.Dir) string { return filepath.Join(Folder(dir), statusName) }
 
-// ReadStatus returns the last status of the node in dir, and whether there is one.
-func ReadStatus(dir cache.Dir) (s Status, known bool) {
+// ReadStatus returns the last status of the node in dir, and whether that node runs. The PID in an old status may belong to
+// another process by now.
+func ReadStatus(dir cache.Dir) (s Status, runs bool) {
 	text, err := os.ReadFile(StatusFile(dir))
-	return s, err == nil && json.Unmarshal(text, &s) == nil
+	if err != nil || json.Unmarshal(text, &s) != nil {
+		return Status{}, false
+	}
+	return s, s.PID != 0 && disk.Locked(LockFile(dir)) && process.NameOf(s.PID) == Name
 }
 
-// Runs says whether the node in dir runs and this is its status. The number in an old one may belong to any other process
-// by now.
-func (s Status) Runs(dir cache.Dir) bool {
-	return s.PID != 0 && disk.Locked(LockFile(dir)) && process.NameOf(s.PID) == Name
-}
-
-// Write replaces the status file in one step, as others read it at any time.
-func (s Status) Write(path string) error {
+// WriteStatus replaces a status file in one step, since others read it at any time.
+func WriteStatus(path string, s Status) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err

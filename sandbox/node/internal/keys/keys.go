@@ -13,12 +13,13 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/keyutil"
 
 	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/node/internal/machine"
 )
 
-// kept is the folder of what is made at the cluster's first start. Everything else is in machine.Run, and made at each.
+// kept is the folder of the files made at the cluster's first start. All others are in machine.Run and made at each start.
 const kept = "/var/lib/kubernetes"
 
 // Files that programs read.
@@ -27,18 +28,16 @@ const (
 	AuthorityKey        = kept + "/ca.key"
 	FrontProxyAuthority = kept + "/front-proxy-ca.crt"
 	ServiceAccountKey   = kept + "/service-account.key"
-	// Encryption says how Secrets are encrypted in etcd.
-	Encryption = machine.Run + "/encryption.json"
 )
 
-// Admin is the user that may do everything.
+// Admin is the user with all rights.
 const Admin = "admin"
 
-// FrontProxy is the user that the apiserver is for further API servers.
+// FrontProxy is the user as which the API server calls aggregated API servers.
 const FrontProxy = "front-proxy-client"
 
-// clients are the users of the cluster, each with a kubeconfig. Kubernetes itself grants the rights of the first five; the
-// addons those of the rest.
+// clients are the users of the cluster, each with a kubeconfig. Kubernetes grants the rights of the first five, and the addons
+// those of the others.
 var clients = map[string]subject{
 	Admin:                     {user: "sandbox-admin", groups: []string{"system:masters"}},
 	"kube-controller-manager": {user: "system:kube-controller-manager"},
@@ -51,24 +50,13 @@ var clients = map[string]subject{
 	"traefik":                 {user: "sandbox:traefik"},
 }
 
-// Certificate is the certificate of a program or user.
-func Certificate(name string) string { return filepath.Join(machine.Run, name+".crt") }
-
-// Key is the private key of Certificate.
-func Key(name string) string { return filepath.Join(machine.Run, name+".key") }
-
-// Kubeconfig is how a client reaches the apiserver from inside of the node.
+// Kubeconfig returns the path of the kubeconfig with which a client inside the node reaches the API server.
 func Kubeconfig(name string) string { return filepath.Join(machine.Run, name+".kubeconfig") }
 
-// Write writes all of them. Outside is the administrator's kubeconfig for the machine, which reaches the apiserver at a port
-// of 127.0.0.1.
+// Write writes all keys, certificates and kubeconfigs. Outside is the path of the administrator's kubeconfig for the machine,
+// which reaches the API server at a port of 127.0.0.1.
 func Write(outside string, port int) error {
-	for _, folder := range []string{kept, machine.Run} {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return err
-		}
-	}
-	authority, err := openAuthority(kept, "ca")
+	main, err := openAuthority(kept, "ca")
 	if err != nil {
 		return err
 	}
@@ -76,21 +64,20 @@ func Write(outside string, port int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := openKey(ServiceAccountKey); err != nil {
-		return err
+	_, _, err = keyutil.LoadOrGenerateKeyFile(ServiceAccountKey)
+	errs := []error{
+		err,
+		writeKubeconfig(outside, fmt.Sprintf("https://127.0.0.1:%d", port), main, clients[Admin]),
+		writeCertificates(main, frontProxy),
+		writeEncryption(),
 	}
 	for name, client := range clients {
-		if err := writeKubeconfig(Kubeconfig(name), machine.APIServer, authority, client); err != nil {
-			return err
-		}
+		errs = append(errs, writeKubeconfig(Kubeconfig(name), machine.APIServer, main, client))
 	}
-	if err := writeKubeconfig(outside, fmt.Sprintf("https://127.0.0.1:%d", port), authority, clients[Admin]); err != nil {
-		return err
-	}
-	return errors.Join(writeCertificates(authority, frontProxy), writeEncryption())
+	return errors.Join(errs...)
 }
 
-// writeCertificates writes those of the apiserver and the kubelet, and those by which the apiserver is a client.
+// writeCertificates writes the certificates of the API server and the kubelet, and the API server's client certificates.
 func writeCertificates(main, frontProxy *authority) error {
 	loopback, node := net.IPv4(127, 0, 0, 1), net.ParseIP(machine.NodeIP)
 	for _, c := range []struct {
@@ -107,40 +94,37 @@ func writeCertificates(main, frontProxy *authority) error {
 		{"apiserver-proxy", frontProxy, subject{user: FrontProxy}},
 		{"kubelet", main, subject{user: "system:node:" + machine.Name, names: []string{machine.Name}, addresses: []net.IP{loopback, node}}},
 	} {
-		id, err := c.issuer.issue(c.subject)
+		certificate, key, err := c.issuer.issue(c.subject)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(disk.Write(Certificate(c.name), id.certificate, 0o600), disk.Write(Key(c.name), id.key, 0o600)); err != nil {
+		path := filepath.Join(machine.Run, c.name)
+		if err := errors.Join(disk.Write(path+".crt", certificate, 0o600), disk.Write(path+".key", key, 0o600)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeKubeconfig writes the file by which a new identity of a user reaches the apiserver.
+// writeKubeconfig issues a client certificate for the user, and writes a kubeconfig with it.
 func writeKubeconfig(path, server string, authority *authority, user subject) error {
-	id, err := authority.issue(user)
+	certificate, key, err := authority.issue(user)
 	if err != nil {
 		return err
 	}
-	certificate, err := authority.pem()
-	if err != nil {
-		return err
-	}
-	config := api.NewConfig()
-	config.CurrentContext = "sandbox"
-	config.Contexts["sandbox"] = &api.Context{Cluster: "sandbox", AuthInfo: "sandbox"}
-	config.Clusters["sandbox"] = &api.Cluster{Server: server, CertificateAuthorityData: certificate}
-	config.AuthInfos["sandbox"] = &api.AuthInfo{ClientCertificateData: id.certificate, ClientKeyData: id.key}
-	text, err := clientcmd.Write(*config)
+	text, err := clientcmd.Write(api.Config{
+		CurrentContext: "sandbox",
+		Contexts:       map[string]*api.Context{"sandbox": {Cluster: "sandbox", AuthInfo: "sandbox"}},
+		Clusters:       map[string]*api.Cluster{"sandbox": {Server: server, CertificateAuthorityData: encode(authority.certificate.Raw)}},
+		AuthInfos:      map[string]*api.AuthInfo{"sandbox": {ClientCertificateData: certificate, ClientKeyData: key}},
+	})
 	if err != nil {
 		return err
 	}
 	return disk.Write(path, text, 0o600)
 }
 
-// writeEncryption has Secrets encrypted in etcd, with a key that is made once.
+// writeEncryption has the API server encrypt Secrets in etcd, with a key that is made once.
 func writeEncryption() error {
 	path := filepath.Join(kept, "secrets.key")
 	key, err := os.ReadFile(path)
@@ -152,7 +136,7 @@ func writeEncryption() error {
 	if err != nil {
 		return err
 	}
-	return disk.Write(Encryption, fmt.Appendf(nil, `{
+	return disk.Write(machine.Run+"/encryption.json", fmt.Appendf(nil, `{
   "apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
   "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": [{"name": "key1", "secret": %q}]}}]}]
 }`, base64.StdEncoding.EncodeToString(key)), 0o600)

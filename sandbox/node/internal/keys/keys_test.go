@@ -63,11 +63,11 @@ func TestKubeconfigLeadsToTheServerThatTheAuthorityVouchesFor(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
-	id, err := authority.issue(subject{user: "server", addresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	certificate, key, err := authority.issue(subject{user: "server", addresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.X509KeyPair(id.certificate, id.key)
+	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +104,11 @@ func TestKubeconfigLeadsToTheServerThatTheAuthorityVouchesFor(t *testing.T) {
 
 func parse(t *testing.T, a *authority, s subject) *x509.Certificate {
 	t.Helper()
-	id, err := a.issue(s)
+	text, _, err := a.issue(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ := pem.Decode(id.certificate)
+	block, _ := pem.Decode(text)
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)

@@ -6,35 +6,33 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// Cgroup is the name of the cgroup below which all pods are.
+// Cgroup is the name of the cgroup that holds all pods.
 type Cgroup string
 
-// CgroupOf is another one for each cache folder, as a kubelet removes pods that it does not know.
+// CgroupOf returns a cgroup for a cache folder. Each folder has its own, because a kubelet removes pods that it does not know.
 func CgroupOf(folder string) Cgroup {
 	sum := sha256.Sum256([]byte(folder))
 	return Cgroup("journal-sandbox-" + hex.EncodeToString(sum[:4]))
 }
 
-// unified says whether the machine has the one cgroup hierarchy of version 2 instead of one for each controller.
+// unified says whether the machine has the single hierarchy of cgroup version 2, instead of one for each controller.
 func unified() bool {
 	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
 	return err == nil
 }
 
-// hierarchies returns the folders that each are the root of a cgroup hierarchy. Version 1 may list one twice, under another name.
+// hierarchies returns the root folder of each cgroup hierarchy. Version 1 may list one twice, under another name.
 func hierarchies() []string {
 	if unified() {
 		return []string{cgroupRoot}
@@ -43,8 +41,12 @@ func hierarchies() []string {
 	return found
 }
 
-// Make makes the cgroup in each hierarchy, as the kubelet makes those of pods only below one that is there.
-func (c Cgroup) Make() error {
+// Make makes the cgroup in each hierarchy, since the kubelet makes the cgroups of pods only below an existing one. It first
+// removes what a killed node left in it.
+func (c Cgroup) Make(ctx context.Context) error {
+	if err := c.Remove(ctx); err != nil {
+		return err
+	}
 	for _, root := range hierarchies() {
 		folder := filepath.Join(root, string(c))
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -59,7 +61,7 @@ func (c Cgroup) Make() error {
 	return nil
 }
 
-// delegate lets the children of a version 2 cgroup have the controllers that the kubelet wants.
+// delegate enables for the children of a version 2 cgroup the controllers that the kubelet wants.
 func delegate(folder string) error {
 	available, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
 	if err != nil {
@@ -76,36 +78,20 @@ func delegate(folder string) error {
 	return nil
 }
 
-// Remove removes the cgroups. They are empty soon after the node's end, when the kernel has ended all processes, so a busy
-// one is tried again for some seconds.
+// Remove removes the cgroups and those below them. They are empty soon after the node's end, when the kernel has ended all
+// processes. So Remove tries busy ones again for some seconds.
 func (c Cgroup) Remove(ctx context.Context) error {
 	var err error
 	waited := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
-		err = c.removeAll()
-		return !errors.Is(err, unix.EBUSY), nil
+		err = nil
+		for _, root := range hierarchies() {
+			// RemoveAll cannot remove the files in a cgroup, but they go with their folder.
+			err = errors.Join(err, os.RemoveAll(filepath.Join(root, string(c))))
+		}
+		return err == nil, nil
 	})
 	if waited != nil {
 		return fmt.Errorf("%w: processes of the sandbox are still in it", err)
 	}
-	return err
-}
-
-// removeAll removes the cgroup of each hierarchy with those below it. The files in a cgroup go with their folder.
-func (c Cgroup) removeAll() error {
-	var folders []string
-	for _, root := range hierarchies() {
-		_ = filepath.WalkDir(filepath.Join(root, string(c)), func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() {
-				folders = append(folders, path)
-			}
-			return nil // what is gone by itself need not be removed
-		})
-	}
-	var errs []error
-	for _, folder := range slices.Backward(folders) {
-		if err := os.Remove(folder); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }

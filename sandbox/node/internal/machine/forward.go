@@ -22,7 +22,7 @@ func Forward(listener net.Listener, address string) {
 				return // nothing listens there yet: the client sees its connection closed
 			}
 			defer func() { _ = inside.Close() }()
-			// Either side may end its half first, as HTTP clients and kubectl do.
+			// Either side may close its half of the connection first, as HTTP clients and kubectl do.
 			copyAll := func(to, from net.Conn) {
 				_, _ = io.Copy(to, from)
 				_ = to.(*net.TCPConn).CloseWrite()

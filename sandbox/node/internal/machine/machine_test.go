@@ -31,7 +31,7 @@ func newDir(t *testing.T, root string) cache.Dir {
 }
 
 func TestForwardPassesBothWaysUntilBothAreFinished(t *testing.T) {
-	// The server answers only when the client has finished its half.
+	// The server answers only when the client has closed its half.
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

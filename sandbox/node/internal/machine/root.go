@@ -11,19 +11,19 @@ import (
 	"example.com/journal/sandbox/internal/disk"
 )
 
-// Name is the Kubernetes node's name, and its host name.
+// Name is the name of the Kubernetes node, and its host name.
 const Name = "sandbox"
 
-// Where things are in the node's own root.
+// Paths in the node's own root.
 const (
 	Bin   = "/sandbox/bin"  // what the toolchain built
 	Logs  = "/sandbox/logs" // one file for each process
-	Files = "/sandbox/node" // what is kept: status, kubeconfig, and /var
+	Files = "/sandbox/node" // what outlives the node: status, kubeconfig, and /var
 	Run   = "/run/sandbox"  // generated configuration and certificates, in memory
 )
 
-// Sysctls are what the kubelet wants to set, and would set for the whole machine. It finds them set already, in
-// files that cover the real ones in the node's mount namespace only, so the machine keeps its own values.
+// Sysctls are those that the kubelet would otherwise set for the whole machine. Files in the node's mount namespace cover
+// the real ones and hold these values already, so the machine keeps its own.
 var Sysctls = map[string]string{
 	"vm/overcommit_memory":      "1",
 	"vm/panic_on_oom":           "0",
@@ -35,40 +35,31 @@ var Sysctls = map[string]string{
 
 // mount is one mount of the node's root.
 type mount struct {
-	target, source, kind string // kind "" is a bind mount of source
+	target, source, kind string // an empty kind is a bind mount of source
 	flags                uintptr
 	data                 string
 }
 
-// Root says what the node's own root is made of: folders of the machine.
-type Root struct {
-	Debian string // the unpacked packages
-	Bin    string
-	Logs   string
-	Files  string
-}
-
-// Enter gives this process a root of its own, made of Debian's packages, the cache's folders and the kernel's file
-// systems, and leaves the machine's root. What is mounted from now on is seen by the node and its pods only.
-func (r Root) Enter() error {
-	// Nothing may get back to the machine, and a later unmount there must not be held up by a copy in here.
+// EnterRoot gives this process its own root and leaves the machine's. The root consists of folders of the machine (the unpacked
+// Debian packages, Bin, Logs and Files) and the kernel's file systems. Later mounts are visible only to the node and its
+// pods.
+func EnterRoot(debian, bin, logs, kept string) error {
+	// No mount in here may reach the machine, and none may keep the machine from a later unmount.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
 	}
-	root := filepath.Join(r.Files, "root")
-	data := filepath.Join(r.Files, "var")
-	for _, folder := range []string{root, data} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
+	root := filepath.Join(kept, "root")
+	data := filepath.Join(kept, "var")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return err
 	}
 	noSuid := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
 	for _, m := range []mount{
 		{"", "tmpfs", "tmpfs", 0, "mode=755,size=64m"},
-		{"usr", filepath.Join(r.Debian, "usr"), "", unix.MS_RDONLY, ""},
-		{Bin, r.Bin, "", unix.MS_RDONLY, ""},
-		{Logs, r.Logs, "", 0, ""},
-		{Files, r.Files, "", 0, ""},
+		{"usr", filepath.Join(debian, "usr"), "", unix.MS_RDONLY, ""},
+		{Bin, bin, "", unix.MS_RDONLY, ""},
+		{Logs, logs, "", 0, ""},
+		{Files, kept, "", 0, ""},
 		{"var", data, "", 0, ""},
 		{"tmp", "tmpfs", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777"},
 		{"run", "tmpfs", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=755"},
@@ -100,7 +91,7 @@ func (m mount) do(root string) error {
 		flags = unix.MS_BIND | m.flags&unix.MS_REC
 	}
 	err := unix.Mount(m.source, target, m.kind, flags, m.data)
-	// A bind mount takes other flags only when it is there.
+	// The kernel applies other flags to a bind mount only in a remount.
 	if err == nil && m.kind == "" && m.flags&unix.MS_RDONLY != 0 {
 		err = unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 	}
@@ -110,7 +101,7 @@ func (m mount) do(root string) error {
 	return nil
 }
 
-// fill writes what programs expect to find in a root.
+// fill writes the files and links that programs expect in a root.
 func fill(root string) error {
 	for link, target := range map[string]string{
 		"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "/run",
@@ -119,27 +110,26 @@ func fill(root string) error {
 			return err
 		}
 	}
-	files := map[string]string{
+	for path, text := range map[string]string{
 		"etc/hostname":   Name + "\n",
 		"etc/hosts":      "127.0.0.1 localhost\n" + NodeIP + " " + Name + "\n",
 		"etc/os-release": "PRETTY_NAME=\"journal sandbox\"\n", // what `kubectl get node -o wide` shows
 		"etc/passwd":     "root:x:0:0:root:/run:/usr/sbin/nologin\n",
 		"etc/group":      "root:x:0:\n",
-		// Pods that ask for the node's own resolver get the cluster's: there is no other in this network.
+		// Pods that ask for the node's own resolver get the cluster's: this network has no other.
 		"etc/resolv.conf": "nameserver " + NodeIP + "\n",
-		// Kubernetes reports it as the machine's identity; the real one is nobody's business in there.
+		// Kubernetes reports it as the machine's identity. The real one must not show in the cluster.
 		"etc/machine-id": "00000000000000000000000000005a4d\n",
-	}
-	for path, value := range Sysctls {
-		files[filepath.Join("sandbox/sysctl", path)] = value + "\n"
-	}
-	for path, text := range files {
+	} {
 		if err := disk.Write(filepath.Join(root, path), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	for path := range Sysctls {
+	for path, value := range Sysctls {
 		cover := filepath.Join(root, "sandbox/sysctl", path)
+		if err := disk.Write(cover, []byte(value+"\n"), 0o644); err != nil {
+			return err
+		}
 		if err := unix.Mount(cover, filepath.Join(root, "proc/sys", path), "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("cover the sysctl %s: %w", path, err)
 		}
@@ -147,7 +137,7 @@ func fill(root string) error {
 	return nil
 }
 
-// pivot makes root this process's root directory, and lets go of the old one, which is mounted over the new one until then.
+// pivot makes root this process's root directory, and unmounts the old one, which covers the new one until then.
 func pivot(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
@@ -161,7 +151,7 @@ func pivot(root string) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	// Volumes that a pod gets after its start travel by mount propagation, so the kubelet wants it.
+	// A volume that a pod gets after its start reaches it by mount propagation, so the kubelet needs this.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("share the mounts with pods: %w", err)
 	}

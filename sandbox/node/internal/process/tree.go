@@ -4,43 +4,37 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// Child is a process that another has started or inherited.
+// Child is a child process that another process has started or inherited.
 type Child struct {
-	Name string // what it was called by
+	Name string // the name that it was started under
 	PID  int
 }
 
-// shim begins the names of the processes that are between containerd and containers. They are orphans, and so children of
-// the node.
-const shim = "containerd-shim"
-
-// Programs returns the children of the node that are programs of the cluster, and not pods' shims.
+// Programs returns the children of the node, which are the programs of the cluster, sorted by name.
 func Programs(node int) []Child {
-	var found []Child
-	for _, child := range children(node) {
-		if child.Name != "" && !strings.HasPrefix(child.Name, shim) {
-			found = append(found, child)
-		}
-	}
+	found := slices.DeleteFunc(children(node), func(c Child) bool { return c.Name == "" })
+	slices.SortFunc(found, func(a, b Child) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
 
 // EndContainers sends SIGTERM to the first process of each container (Redis then closes its files), and waits for them.
-func EndContainers(node int, grace time.Duration) {
+// Containers are children of shims, which are children of the process containerd.
+func EndContainers(containerd int, grace time.Duration) {
 	told := map[int]bool{}
 	for deadline := time.Now().Add(grace); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		left := 0
-		for _, parent := range children(node) {
-			if !strings.HasPrefix(parent.Name, shim) {
+		for _, shim := range children(containerd) {
+			if !strings.HasPrefix(shim.Name, "containerd-shim") {
 				continue
 			}
-			for _, container := range children(parent.PID) {
+			for _, container := range children(shim.PID) {
 				left++
 				if !told[container.PID] {
 					told[container.PID] = true
@@ -54,16 +48,13 @@ func EndContainers(node int, grace time.Duration) {
 	}
 }
 
-// children returns the children of a process; those that have ended have no name.
+// children returns the children of a process. Those that have ended have no name.
 func children(pid int) []Child {
 	var found []Child
 	// Each thread has children of its own.
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
-			continue // the thread has ended in the meantime
-		}
+		text, _ := os.ReadFile(list) // empty when the thread has ended in the meantime
 		for field := range strings.FieldsSeq(string(text)) {
 			if child, err := strconv.Atoi(field); err == nil {
 				found = append(found, Child{Name: NameOf(child), PID: child})
@@ -73,15 +64,12 @@ func children(pid int) []Child {
 	return found
 }
 
-// NameOf is the name that a process was called by, or nothing if it has ended.
+// NameOf returns the name under which a process was started, or nothing if it has ended.
 func NameOf(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return ""
-	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	name, _, _ := strings.Cut(string(text), "\x00")
 	if name == "" {
-		return "" // a zombie
+		return "" // it has ended, and may be a zombie
 	}
 	return filepath.Base(name)
 }

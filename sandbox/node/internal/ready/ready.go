@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -14,7 +15,7 @@ import (
 // Probe says why something is not ready yet.
 type Probe func(context.Context) error
 
-// Wait probes until the answer is good or ctx ends, and logs how long it took.
+// Wait probes until the probe succeeds or ctx ends, and logs how long it took.
 func Wait(ctx context.Context, what string, probe Probe) error {
 	began := time.Now()
 	var err error
@@ -31,10 +32,17 @@ func Wait(ctx context.Context, what string, probe Probe) error {
 	return nil
 }
 
-// Answers is ready when the URL answers well.
-func Answers(url string) Probe {
+// At is ready when a URL returns success, or when a socket accepts a connection.
+func At(address string) Probe {
 	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if !strings.HasPrefix(address, "http:") {
+			connection, err := new(net.Dialer).DialContext(ctx, "unix", address)
+			if err != nil {
+				return err
+			}
+			return connection.Close()
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
@@ -44,19 +52,8 @@ func Answers(url string) Probe {
 		}
 		defer func() { _ = response.Body.Close() }()
 		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %s", url, response.Status)
+			return fmt.Errorf("%s: %s", address, response.Status)
 		}
 		return nil
-	}
-}
-
-// Listens is ready when a connection to a socket can be made.
-func Listens(socket string) Probe {
-	return func(ctx context.Context) error {
-		connection, err := new(net.Dialer).DialContext(ctx, "unix", socket)
-		if err != nil {
-			return err
-		}
-		return connection.Close()
 	}
 }

@@ -1,5 +1,5 @@
-// Command probe is what runs in the test's pods: a pause program, a server that keeps what it is told on a volume, and
-// a client that looks at the network from inside.
+// Command probe runs in the test's pods. It is a pause program, a server that keeps what it is told on a volume, and a client
+// that checks the network and its limits from inside.
 package main
 
 import (
@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -46,11 +49,34 @@ func run(args []string) error {
 			return err
 		}
 		return connection.Close()
+	case "threads":
+		return threads(ctx, args[1])
 	case "id":
 		_, err := fmt.Println(os.Getuid(), os.Getgid())
 		return err
 	}
 	return errors.New("unknown command " + args[0])
+}
+
+// threads starts the given number of threads, which all wait, and says how many there are. Go ends a program that cannot get
+// another thread.
+func threads(ctx context.Context, text string) error {
+	count, err := strconv.Atoi(text)
+	if err != nil {
+		return err
+	}
+	var started sync.WaitGroup
+	for range count {
+		started.Add(1)
+		go func() {
+			runtime.LockOSThread() // never unlocked, so that this goroutine keeps the thread to itself
+			started.Done()
+			<-ctx.Done()
+		}()
+	}
+	started.Wait()
+	_, err = fmt.Println(count, "threads")
+	return err
 }
 
 // serve answers with the file at path, to which each start and each SIGTERM adds a word.

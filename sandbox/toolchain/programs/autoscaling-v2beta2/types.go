@@ -2,27 +2,13 @@
 // plugin still names its HorizontalPodAutoscaler in a type switch, where no object of today's API servers ever arrives.
 package v2beta2
 
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-)
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// HorizontalPodAutoscaler is as much of it as the type switch looks at.
+// HorizontalPodAutoscaler is as much of it as the type switch looks at, and what makes it an object.
 type HorizontalPodAutoscaler struct {
-	metav1.ObjectMeta
+	metav1.PartialObjectMetadata
 	Spec struct{ Metrics []MetricSpec }
 }
 
 // MetricSpec is one metric.
 type MetricSpec struct{ Type string }
-
-// GetObjectKind makes it an object.
-func (*HorizontalPodAutoscaler) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
-
-// DeepCopyObject makes it an object.
-func (h *HorizontalPodAutoscaler) DeepCopyObject() runtime.Object {
-	c := *h
-	h.DeepCopyInto(&c.ObjectMeta)
-	return &c
-}

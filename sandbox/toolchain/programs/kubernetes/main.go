@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	_ "time/tzdata" // CronJobs may name a time zone
 
 	"github.com/coredns/coredns/coremain"
@@ -29,9 +27,6 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // credential plugins of kubectl
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
-	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client metrics
-	_ "k8s.io/component-base/metrics/prometheus/version"  // version metric
 	"k8s.io/klog/v2"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
@@ -71,16 +66,11 @@ func main() {
 	run()
 }
 
-// client runs a program of our own until it is told to stop. Its first argument is a kubeconfig.
+// client runs a program of our own, which keeps nothing that a signal could cut short. Its first argument is a kubeconfig.
 func client(run func(ctx context.Context, client kubernetes.Interface, args []string) error) {
-	ctx, stop := signal.NotifyContext(klog.NewContext(context.Background(), klog.Background()), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if len(os.Args) != 4 {
-		kubectlutil.CheckErr(fmt.Errorf("%s: wants three arguments, see its description", os.Args[0]))
-	}
 	config, err := clientcmd.BuildConfigFromFlags("", os.Args[1])
 	kubectlutil.CheckErr(err)
 	clients, err := kubernetes.NewForConfig(config)
 	kubectlutil.CheckErr(err)
-	kubectlutil.CheckErr(run(ctx, clients, os.Args[2:]))
+	kubectlutil.CheckErr(run(klog.NewContext(context.Background(), klog.Background()), clients, os.Args[2:]))
 }

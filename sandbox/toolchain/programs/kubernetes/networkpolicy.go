@@ -51,7 +51,6 @@ func runNetworkPolicy(ctx context.Context, client kubernetes.Interface, args []s
 	}()
 	var running sync.WaitGroup
 	running.Add(1)
-	go controller.Run(heartbeats, ctx.Done(), &running)
-	running.Wait()
+	controller.Run(heartbeats, ctx.Done(), &running)
 	return nil
 }

@@ -1,16 +1,14 @@
 // Command pulumi-resource-kubernetes is Pulumi's own Kubernetes provider, built from its published module.
 //
 // The module leaves out the generated schema-embed.json that the provider's main embeds, so this main reads the
-// module's schema.json and terraform-mapping.json, which the toolchain puts beside the executable, and stamps the
-// version that the schema lacks.
+// module's schema.json and terraform-mapping.json, which the toolchain puts beside the executable.
 package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/provider"
 )
@@ -19,33 +17,14 @@ import (
 const version = "4.25.0"
 
 func main() {
-	schema, mapping, err := load()
-	if err != nil {
+	executable, err := os.Executable()
+	schema, schemaErr := os.ReadFile(executable + ".d/schema.json")
+	mapping, mappingErr := os.ReadFile(executable + ".d/terraform-mapping.json")
+	if err := errors.Join(err, schemaErr, mappingErr); err != nil {
 		fmt.Fprintln(os.Stderr, "pulumi-resource-kubernetes:", err)
 		os.Exit(1)
 	}
+	// The schema lacks the version. Prepending it saves decoding one JSON object of many megabytes.
+	schema = bytes.Replace(schema, []byte("{"), []byte(`{"version":"`+version+`",`), 1)
 	provider.Serve("kubernetes", version, schema, mapping)
-}
-
-// load returns the schema, stamped with the version, and the Terraform mapping.
-func load() (schema, mapping []byte, err error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
-	dir := filepath.Join(filepath.Dir(exe), "pulumi-resource-kubernetes.d")
-	if schema, err = os.ReadFile(filepath.Join(dir, "schema.json")); err != nil {
-		return nil, nil, err
-	}
-	if mapping, err = os.ReadFile(filepath.Join(dir, "terraform-mapping.json")); err != nil {
-		return nil, nil, err
-	}
-	stamp, err := json.Marshal(version)
-	if err != nil {
-		return nil, nil, err
-	}
-	// The schema is one JSON object of many megabytes: put the version in front instead of decoding all of it.
-	body := bytes.TrimPrefix(bytes.TrimSpace(schema), []byte("{"))
-	schema = append([]byte(`{"version":`+string(stamp)+`,`), body...)
-	return schema, mapping, nil
 }

@@ -19,12 +19,8 @@ import (
 // version is the release of pulumi-random's SDK that the program uses, so that the engine takes this plugin for it.
 const version = "4.19.2"
 
-// The characters of a password, as the released plugin has them.
-const (
-	letters  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	digits   = "0123456789"
-	specials = "!@#$%&*()-_=+[]{}<>:?"
-)
+// alphabet has the characters of a password without special ones, as the released plugin has them.
+const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 func main() {
 	p, err := infer.NewProviderBuilder().WithResources(infer.Resource(RandomPassword{})).Build()
@@ -47,9 +43,8 @@ func (p *RandomPassword) Annotate(a infer.Annotator) {
 
 // Args are the inputs.
 type Args struct {
-	Length  int               `pulumi:"length" provider:"replaceOnChanges"`
-	Special *bool             `pulumi:"special,optional" provider:"replaceOnChanges"`
-	Keepers map[string]string `pulumi:"keepers,optional" provider:"replaceOnChanges"`
+	Length  int  `pulumi:"length" provider:"replaceOnChanges"`
+	Special bool `pulumi:"special" provider:"replaceOnChanges"`
 }
 
 // State is the password with all that the released plugin keeps.
@@ -67,29 +62,25 @@ type State struct {
 	MinSpecial int    `pulumi:"minSpecial"`
 }
 
-// Check refuses a length that makes no password. Inputs that Args does not have are refused already.
+// Check refuses a length that makes no password, and special characters. Inputs that Args does not have are refused already.
 func (RandomPassword) Check(ctx context.Context, request infer.CheckRequest) (infer.CheckResponse[Args], error) {
 	args, failures, err := infer.DefaultCheck[Args](ctx, request.NewInputs)
 	if err == nil && len(failures) == 0 && (args.Length < 1 || args.Length > 4096) {
 		failures = append(failures, provider.CheckFailure{Property: "length", Reason: "must be from 1 to 4096"})
+	}
+	if args.Special {
+		failures = append(failures, provider.CheckFailure{Property: "special", Reason: "must be false: this plugin makes no special characters"})
 	}
 	return infer.CheckResponse[Args]{Inputs: args, Failures: failures}, err
 }
 
 // Create makes the password.
 func (RandomPassword) Create(_ context.Context, request infer.CreateRequest[Args]) (infer.CreateResponse[State], error) {
-	args := request.Inputs
-	special := args.Special == nil || *args.Special
-	args.Special = &special
-	state := State{Args: args, Lower: true, Upper: true, Number: true, Numeric: true}
+	state := State{Args: request.Inputs, Lower: true, Upper: true, Number: true, Numeric: true}
 	if request.DryRun {
 		return infer.CreateResponse[State]{ID: "none", Output: state}, nil
 	}
-	alphabet := letters + digits
-	if special {
-		alphabet += specials
-	}
-	password := make([]byte, args.Length)
+	password := make([]byte, state.Length)
 	for i := range password {
 		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
 		if err != nil {

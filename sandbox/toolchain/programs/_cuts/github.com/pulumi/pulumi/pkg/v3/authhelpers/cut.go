@@ -1,14 +1,27 @@
-// Package authhelpers stands for Pulumi's way to Google's credentials.
+// Package authhelpers stands for Pulumi's way to Google's credentials, and refuses the backends that clouds have.
 package authhelpers
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"net/url"
 
 	"gocloud.dev/blob"
 )
 
-// GoogleCredentialsMux refuses.
-func GoogleCredentialsMux(context.Context) (*blob.URLMux, error) {
-	return nil, errors.New("this Pulumi is built without the backend gs://")
+func init() {
+	for _, scheme := range []string{"azblob", "gs", "s3"} {
+		blob.DefaultURLMux().RegisterBucket(scheme, without(scheme))
+	}
 }
+
+// without is the driver of a scheme.
+type without string
+
+// OpenBucketURL refuses.
+func (scheme without) OpenBucketURL(context.Context, *url.URL) (*blob.Bucket, error) {
+	return nil, fmt.Errorf("this Pulumi is built without backends of the scheme %s", scheme)
+}
+
+// GoogleCredentialsMux has the same drivers.
+func GoogleCredentialsMux(context.Context) (*blob.URLMux, error) { return blob.DefaultURLMux(), nil }

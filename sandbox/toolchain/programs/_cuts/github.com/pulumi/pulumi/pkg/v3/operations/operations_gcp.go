@@ -1,12 +1,3 @@
+// What was here is in operations_aws.go.
+
 package operations
-
-import (
-	"errors"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
-)
-
-// GCPOperationsProvider refuses.
-func GCPOperationsProvider(map[config.Key]string, *Resource) (Provider, error) {
-	return nil, errors.New("this Pulumi is built without the logs of clouds")
-}

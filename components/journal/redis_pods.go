@@ -1,0 +1,198 @@
+package journal
+
+import (
+	_ "embed"
+	"fmt"
+	"strconv"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/components/rules"
+)
+
+var (
+	//go:embed redis.conf
+	redisConf string
+	//go:embed start.sh
+	redisStart string
+	//go:embed ready.sh
+	redisReady string
+	//go:embed lib.sh
+	redisLib string
+	//go:embed users
+	redisRules string
+)
+
+// declare creates the children and sets the outputs.
+func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redisHistory) error {
+	secrets, err := r.passwords(ctx, name, a)
+	if err != nil {
+		return err
+	}
+	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
+		Part: r.part, Namespace: a.Namespace, History: last.Configs, Keep: a.ConfigVersions,
+		Data: map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib, "users": redisRules},
+	}, r)
+	if err != nil {
+		return err
+	}
+	r.history = redisHistory{Configs: config.Versions, Passwords: a.Passwords, Storage: &a.Storage}
+	services, err := r.services(ctx, name, a)
+	if err != nil {
+		return err
+	}
+	if err := r.networkPolicy(ctx, name, a); err != nil {
+		return err
+	}
+	if err := kube.NewDisruptionBudget(ctx, name, r.part, a.Namespace, r); err != nil {
+		return err
+	}
+	account, err := kube.NewServiceAccount(ctx, name, r.part, a.Namespace, r)
+	if err != nil {
+		return err
+	}
+
+	r.WriteAddress = pulumi.Sprintf("%s:%d", serviceHost(services.write), redisPort)
+	r.ReadAddress = pulumi.Sprintf("%s:%d", serviceHost(services.read), redisPort)
+	r.SecretName = secrets[0].Metadata.Name().Elem()
+
+	pod := r.pod(a, account, config, secrets)
+	pod.Container.Env = corev1.EnvVarArray{
+		env("PEERS", serviceHost(services.peers)),
+		env("PRIMARY", serviceHost(services.write)),
+		env("MAX_MEMORY", pulumi.String(redisBytes(a.MaxMemory))),
+		env("MIN_REPLICAS_TO_WRITE", pulumi.String(strconv.Itoa(r.MinReplicas))),
+	}
+	return r.statefulSet(ctx, name, a, services, pod)
+}
+
+// pod returns the pod of every replica, without environment: start.sh makes one the primary and the others its replicas.
+func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config, secrets []*corev1.Secret) kube.Pod {
+	var files []kube.SecretKeys
+	for i, secret := range secrets {
+		keys := kube.SecretKeys{Secret: secret.Metadata.Name().Elem(), Keys: redisUsers}
+		if i > 0 { // by these names lib.sh finds them
+			keys.Prefix = fmt.Sprintf("previous-%d-", i)
+		}
+		files = append(files, keys)
+	}
+	passwordVolume, passwordMount := kube.SecretFiles("password", redisSecretDir, files...)
+	return kube.Pod{
+		Part:                   r.part,
+		ServiceAccount:         account,
+		TerminationGracePeriod: redisGracePeriod,
+		Apart:                  a.Quorum && !a.SharedNodes,
+		PriorityClass:          a.PriorityClass,
+		Volumes: corev1.VolumeArray{passwordVolume, corev1.VolumeArgs{
+			Name:      pulumi.String("config"),
+			ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Name, DefaultMode: pulumi.Int(0o444)},
+		}},
+		Container: corev1.ContainerArgs{
+			Name:         pulumi.String("redis"),
+			Image:        a.Image,
+			Command:      pulumi.ToStringArray([]string{"sh", redisConfigDir + "/start.sh"}),
+			Ports:        corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String("redis"), ContainerPort: pulumi.Int(redisPort)}},
+			Resources:    a.Resources.Requirements(),
+			StartupProbe: redisAlive(1, 300), // five minutes for reading a large log
+			ReadinessProbe: corev1.ProbeArgs{
+				Exec:             corev1.ExecActionArgs{Command: pulumi.ToStringArray([]string{"sh", redisConfigDir + "/ready.sh"})},
+				PeriodSeconds:    pulumi.Int(5),
+				TimeoutSeconds:   pulumi.Int(5),
+				FailureThreshold: pulumi.Int(6), // half a minute: a restart of the primary does not empty the Service
+			},
+			LivenessProbe: redisAlive(5, 6),
+			VolumeMounts: corev1.VolumeMountArray{passwordMount,
+				corev1.VolumeMountArgs{Name: pulumi.String("config"), MountPath: pulumi.String(redisConfigDir), ReadOnly: pulumi.Bool(true)},
+				corev1.VolumeMountArgs{Name: pulumi.String("data"), MountPath: pulumi.String("/data")},
+			},
+		},
+	}
+}
+
+// redisAlive returns a probe that succeeds while Redis accepts connections.
+func redisAlive(period, failures int) corev1.ProbeArgs {
+	return corev1.ProbeArgs{
+		TcpSocket:        corev1.TCPSocketActionArgs{Port: pulumi.String("redis")},
+		PeriodSeconds:    pulumi.Int(period),
+		TimeoutSeconds:   pulumi.Int(3),
+		FailureThreshold: pulumi.Int(failures),
+	}
+}
+
+// statefulSet declares the replicas and waits for them.
+func (r *Redis) statefulSet(ctx *pulumi.Context, name string, a RedisArgs, services services, pod kube.Pod) error {
+	claim := corev1.PersistentVolumeClaimSpecArgs{
+		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
+		Resources:   corev1.VolumeResourceRequirementsArgs{Requests: pulumi.StringMap{"storage": pulumi.String(a.Storage.Size)}},
+	}
+	if a.Storage.Class != "" {
+		claim.StorageClassName = pulumi.String(a.Storage.Class)
+	}
+	set, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
+		Metadata: r.part.WorkloadMeta(a.Namespace), // the pods' DNS names begin with its name
+		Spec: appsv1.StatefulSetSpecArgs{
+			Replicas: pulumi.Int(a.Replicas),
+			// Replicas wait for the primary by themselves. Updates still replace one pod at a time.
+			PodManagementPolicy: pulumi.String("Parallel"),
+			ServiceName:         services.peers.Metadata.Name().Elem(),
+			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
+			Template:            pod.Template(),
+			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
+				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: r.part.Labels()},
+				Spec:     claim,
+			}},
+		},
+	}, pulumi.Parent(r), kube.Rollout(a.RolloutTimeout), pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"}))
+	if err != nil {
+		return err
+	}
+	volumes, err := r.sizeVolumes(ctx, name, a, set)
+	if err != nil {
+		return err
+	}
+	// After the volumes, so that the history has a new size only once all volumes have it.
+	r.rollout, err = kube.AwaitRollout(ctx, name, set, kube.AwaitArgs{Annotation: rolledOutAnnotation, Timeout: a.RolloutTimeout, After: volumes}, r)
+	return err
+}
+
+// sizeVolumes declares the size of each replica's volume. A StatefulSet's templates are immutable, and replacing it would be
+// an outage. Its template therefore stays as first declared, and its claims are patched. If the class cannot grow volumes, the
+// API server refuses the patch.
+func (r *Redis) sizeVolumes(ctx *pulumi.Context, name string, a RedisArgs, set *appsv1.StatefulSet) (claims []pulumi.Resource, err error) {
+	for i := range a.Replicas {
+		claim, err := corev1.NewPersistentVolumeClaimPatch(ctx, fmt.Sprintf("%s-%d", name, i), &corev1.PersistentVolumeClaimPatchArgs{
+			Metadata: metav1.ObjectMetaPatchArgs{
+				Name:      pulumi.Sprintf("data-%s-%d", set.Metadata.Name().Elem(), i),
+				Namespace: set.Metadata.Namespace(),
+				Annotations: pulumi.StringMap{
+					// The StatefulSet's controller owns the size with which it created the claim.
+					kube.PatchForce: pulumi.String("true"),
+					// The engine would wait for a pending claim if its class binds it only with its first pod.
+					kube.SkipAwait: pulumi.String("true"),
+				},
+			},
+			Spec: corev1.PersistentVolumeClaimSpecPatchArgs{Resources: corev1.VolumeResourceRequirementsPatchArgs{
+				Requests: pulumi.StringMap{"storage": pulumi.String(a.Storage.Size)},
+			}},
+			// A claim outlives its replica, and must always have a size.
+		}, pulumi.Parent(r), pulumi.DependsOn([]pulumi.Resource{set}), pulumi.RetainOnDelete(true))
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, claim)
+	}
+	return claims, nil
+}
+
+// redisBytes is a checked quantity in bytes: Redis reads Mi as an error and M as 1000 squared.
+func redisBytes(quantity string) string {
+	bytes, err := rules.ParseQuantity(quantity)
+	if err != nil {
+		return quantity
+	}
+	return bytes.FloatString(0)
+}

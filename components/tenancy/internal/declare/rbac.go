@@ -1,0 +1,62 @@
+// Package declare declares what both tenancy and claims need: ClusterRoles that people refer to by name, and ConfigMaps that
+// programs read.
+package declare
+
+import (
+	"slices"
+
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
+)
+
+// RBACGroup is the API group of roles, bindings and the users in them.
+const RBACGroup = "rbac.authorization.k8s.io"
+
+// The verbs of the rules.
+var (
+	ReadVerbs  = []string{"get", "list", "watch"}
+	WriteVerbs = []string{"create", "update", "patch", "delete", "deletecollection"}
+	AllVerbs   = slices.Concat(ReadVerbs, WriteVerbs)
+)
+
+// Rule allows verbs on resources of one API group.
+func Rule(group string, verbs []string, resources ...string) rbacv1.PolicyRuleArgs {
+	return rbacv1.PolicyRuleArgs{
+		ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
+	}
+}
+
+// RoleRef refers to a ClusterRole.
+func RoleRef(clusterRole string) rbacv1.RoleRefArgs {
+	return rbacv1.RoleRefArgs{ApiGroup: pulumi.String(RBACGroup), Kind: pulumi.String("ClusterRole"), Name: pulumi.String(clusterRole)}
+}
+
+// ClusterRole is a ClusterRole with a fixed name, which bindings and people refer to.
+type ClusterRole struct {
+	Name string
+	// PartOf is the label by which another role aggregates the rules of this one. Optional.
+	PartOf string
+	// Aggregate selects the roles whose rules this one takes. The cluster fills them in.
+	Aggregate metav1.LabelSelectorArray
+	// Rules are the role's own rules, if it aggregates none.
+	Rules rbacv1.PolicyRuleArray
+}
+
+// Declare declares the role.
+func (r ClusterRole) Declare(ctx *pulumi.Context, parent pulumi.Resource) error {
+	labels := kube.ManagedLabels("journal")
+	if r.PartOf != "" {
+		labels[r.PartOf] = "true"
+	}
+	args := &rbacv1.ClusterRoleArgs{Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(r.Name), Labels: pulumi.ToStringMap(labels)}}
+	if len(r.Aggregate) > 0 {
+		args.AggregationRule = rbacv1.AggregationRuleArgs{ClusterRoleSelectors: r.Aggregate}
+	} else {
+		args.Rules = r.Rules
+	}
+	_, err := rbacv1.NewClusterRole(ctx, r.Name, args, pulumi.Parent(parent))
+	return err
+}

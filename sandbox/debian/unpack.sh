@@ -1,0 +1,14 @@
+# Unpacks the *.deb files of this folder into the folder root. It uses tar, because dpkg-deb itself replaces the links /bin and
+# /lib, which Debian has since release 12, by folders. It drops owners and set-user-id bits, which a cache must not have, and
+# leaves out files that no program needs at run time. The links at the end are those that maintainer scripts make.
+set -e
+mkdir -p root/usr/bin root/usr/sbin root/usr/lib root/usr/lib64
+ln -s usr/bin usr/sbin usr/lib usr/lib64 root
+for deb in *.deb; do
+	dpkg-deb --fsys-tarfile "$deb" | tar -x -C root --keep-directory-symlink --no-same-owner --no-same-permissions \
+		--exclude=./usr/share --exclude=./usr/include --exclude='./usr/lib/*/gconv' --exclude='./usr/lib/systemd' --exclude='./lib/systemd'
+done
+cd root/usr/sbin
+for program in *-nft *-nft-restore *-nft-save; do
+	if test -e "$program"; then ln -sf "$program" "${program%%-nft*}${program##*-nft}"; fi
+done

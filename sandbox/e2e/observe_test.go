@@ -1,0 +1,191 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// apiService is the API group of the resource metrics.
+const apiService = "v1beta1.metrics.k8s.io"
+
+// TestObserve runs what docs/observe.md shows, and checks what it says.
+func TestObserve(t *testing.T) {
+	needsNode(t, "scales its own stack")
+	prepareOnboarding(t)
+	for _, user := range []string{"alice", "bob"} {
+		if text, err := onboard(t, user); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	}
+	sweep(t)
+	t.Cleanup(func() { sweep(t) })
+	t.Run("a tenant reads the figures of its own pods, and of no others", figures)
+	t.Run("load adds pods and takes them away, and an update in between does not", scaling)
+	t.Run("a claim still ends once the API group is back", deadAPI)
+}
+
+// figures waits for the figures of a pod: they are there after it was looked at twice.
+func figures(t *testing.T) {
+	mustAs(t, "alice", pod("e2e-figures", tenancy.image, "{}"), "apply", "--namespace", "alice", "--filename", "-")
+	start := time.Now()
+	eventually(t, 90*time.Second, func() error {
+		text, err := as(t, "alice", "", "top", "pods", "--namespace", "alice")
+		if err == nil && !strings.Contains(text, "e2e-figures") {
+			err = fmt.Errorf("kubectl top has no line of the pod: %s", text)
+		}
+		return err
+	})
+	mustAs(t, "alice", "", "top", "pods", "--containers", "--sort-by=memory")
+	t.Logf("kubectl top has a new pod's figures after %s", time.Since(start).Round(time.Second))
+	says := []string{"forbidden", "pods.metrics.k8s.io", `in the namespace "bob"`}
+	refused(t, "alice", "", says, "top", "pods", "--namespace", "bob")
+	refused(t, "bob", "", []string{"forbidden"}, "top", "pods", "--namespace", "alice")
+	refused(t, "alice", "", []string{"forbidden"}, "top", "pods", "--all-namespaces")
+	refused(t, "alice", "", []string{"forbidden"}, "top", "nodes")
+	kubectl(t, "top", "nodes")
+	// The pods are in a namespace whose objects are the platform's.
+	refused(t, "alice", "", []string{"forbidden"}, "get", "secrets", "--namespace", "journal-observe")
+}
+
+// scaling is one test, since each part starts from what the previous one leaves.
+func scaling(t *testing.T) {
+	original := originalStack(t)
+	change(t, original, map[string]any{"api.autoscaling": map[string]any{"maxReplicas": 4, "scaleDownWindow": 15}})
+	if got := replicas(t); got != 2 {
+		t.Errorf("%d replicas without load, want 2", got)
+	}
+
+	stop := burn(t)
+	start := time.Now()
+	atLeast := func(want int) func() error {
+		return func() error {
+			if got := replicas(t); got < want {
+				return fmt.Errorf("%d replicas: %s", got, kubectl(t, "get", "hpa", "api", "--namespace", world.outputs.Namespace))
+			}
+			return nil
+		}
+	}
+	eventually(t, 2*time.Minute, atLeast(3))
+	t.Logf("a pod is added after %s", time.Since(start).Round(time.Second))
+
+	// One update that leaves the Deployment alone, and one that changes it.
+	values := map[string]any{"api.autoscaling": map[string]any{"maxReplicas": 4, "scaleDownWindow": 15}}
+	for _, level := range []string{"debug", "warn"} {
+		values["api.logLevel"] = level
+		change(t, original, values)
+		if got := replicas(t); got < 3 {
+			t.Errorf("an update with the log level %s has scaled back to %d", level, got)
+		}
+	}
+	if managers := kubectl(t, "get", "deployment", "api", "--namespace", world.outputs.Namespace, "--show-managed-fields",
+		"--output", `jsonpath={range .metadata.managedFields[?(@.subresource=="scale")]}{.manager}{end}`); managers != "kube-controller-manager" {
+		t.Errorf("the replicas are %q's", managers)
+	}
+
+	stop()
+	start = time.Now()
+	eventually(t, 3*time.Minute, func() error {
+		if got := replicas(t); got != 2 {
+			return fmt.Errorf("still %d replicas", got)
+		}
+		return nil
+	})
+	t.Logf("they are taken away after %s", time.Since(start).Round(time.Second))
+
+	// Without autoscaling the number is the stack's again, at once.
+	stop = burn(t)
+	defer stop()
+	eventually(t, 2*time.Minute, atLeast(3))
+	change(t, original, nil)
+	if got := replicas(t); got != 2 {
+		t.Errorf("%d replicas after autoscaling is turned off, want 2", got)
+	}
+}
+
+// replicas is how many pods the API is to have.
+func replicas(t *testing.T) int {
+	t.Helper()
+	text := kubectl(t, "get", "deployment", "api", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.spec.replicas}")
+	number, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+// burn reads entries without a pause, until the returned function is called.
+func burn(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, world.outputs.URL+"api/entries?limit=20", nil)
+				if err != nil {
+					return
+				}
+				response, err := world.client.Do(request)
+				if err != nil {
+					continue
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				_ = response.Body.Close()
+			}
+		})
+	}
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
+// deadAPI stops the metrics server. The API server then cannot list the objects of a namespace, and so deletes none.
+func deadAPI(t *testing.T) {
+	applyClaim(t, "bob", "e2e-dead-api", "1h")
+	namespace := claimedNamespace(t, "e2e-dead-api")
+	scale := func(replicas string) {
+		kubectl(t, "scale", "deployment", "metrics-server", "--namespace", "journal-observe", "--replicas", replicas)
+	}
+	available := func(want string) func() error {
+		return func() error {
+			text := kubectl(t, "get", "apiservice", apiService, "--output", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
+			if text != want {
+				return fmt.Errorf("available: %q", text)
+			}
+			return nil
+		}
+	}
+	t.Cleanup(func() { scale("2") })
+	scale("0")
+	eventually(t, time.Minute, available("False"))
+	// Kubernetes' namespace controller asks anew every 30 seconds which groups there are. Until then it would not notice.
+	time.Sleep(35 * time.Second)
+	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-dead-api", "--namespace", "team-a", "--wait=false")
+	eventually(t, time.Minute, func() error {
+		reasons := kubectl(t, "get", "namespace", namespace, "--output", `jsonpath={.status.conditions[?(@.status=="True")].reason}`)
+		if !strings.Contains(reasons, "DiscoveryFailed") {
+			return fmt.Errorf("the namespace does not wait for the API group: %q", reasons)
+		}
+		return nil
+	})
+	scale("2")
+	start := time.Now()
+	eventually(t, 2*time.Minute, available("True"))
+	eventually(t, time.Minute, func() error {
+		if text := kubectl(t, "get", "namespace", namespace, "--ignore-not-found", "--output", "name"); text != "" {
+			return fmt.Errorf("%s is still there", text)
+		}
+		return nil
+	})
+	t.Logf("the claimed namespace is gone %s after the pods were started", time.Since(start).Round(time.Second))
+}

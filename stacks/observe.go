@@ -1,0 +1,47 @@
+package stacks
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"example.com/journal/components/kube"
+	"example.com/journal/components/observe"
+	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy"
+)
+
+// checkMetrics returns every rule that the resource metrics, and what scales by them, break.
+func (c *Config) checkMetrics() (f rules.Faults) {
+	if c.Metrics != nil {
+		f = c.Metrics.Check().In("metrics")
+		if c.Cluster.ResourceMetrics {
+			f.Refuse("cluster.resourceMetrics", true, "the cluster serves resource metrics itself, and the key metrics brings others; remove one of the two")
+		}
+		if namespace := observe.Defaults().Namespace; c.Namespace == namespace {
+			f.Refuse("namespace", c.Namespace, "the namespace of the key metrics; write another name, such as journal")
+		}
+	}
+	if c.Metrics != nil || c.Cluster.ResourceMetrics {
+		return f
+	}
+	for _, part := range []struct {
+		name        string
+		autoscaling *kube.Autoscaling
+	}{{"api", c.Journal.API.Autoscaling}, {"frontend", c.Journal.Frontend.Autoscaling}} {
+		if part.autoscaling != nil && part.autoscaling.MaxReplicas != 0 { // otherwise it is missing
+			f.Refuse(part.name+".autoscaling.maxReplicas", part.autoscaling.MaxReplicas,
+				"nothing can be scaled by load without resource metrics; add the key metrics, or write cluster: {resourceMetrics: true} if the cluster serves them")
+		}
+	}
+	return f
+}
+
+// deployMetrics declares the resource metrics, if the stack has them, with the priority of what serves all tenants.
+func (c *Config) deployMetrics(ctx *pulumi.Context, platform *tenancy.Platform, opts ...pulumi.ResourceOption) error {
+	if c.Metrics == nil {
+		return nil
+	}
+	args := *c.Metrics
+	args.PriorityClass = platform.PriorityClass
+	_, err := observe.NewMetricsService(ctx, "metrics", &args, opts...)
+	return err
+}
