@@ -10,22 +10,15 @@ import (
 	"example.com/journal/components/kube"
 )
 
-const rbacGroup = "rbac.authorization.k8s.io"
-
-var read = []string{"get", "list", "watch"}
-
-// rule allows verbs on resources of one API group.
-func rule(group string, verbs []string, resources ...string) rbacv1.PolicyRuleArgs {
-	return rbacv1.PolicyRuleArgs{
-		ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
-	}
-}
-
 // clusterRules let Traefik read objects that are in no namespace.
 func clusterRules(gateway bool) rbacv1.PolicyRuleArray {
-	rules := rbacv1.PolicyRuleArray{rule("", read, "nodes"), rule("networking.k8s.io", read, "ingressclasses")}
+	rules := rbacv1.PolicyRuleArray{kube.Rule("", kube.ReadVerbs, "nodes"), kube.Rule("networking.k8s.io", kube.ReadVerbs, "ingressclasses")}
 	if gateway {
-		rules = append(rules, rule("", read, "namespaces"), rule(gatewayGroup, read, "gatewayclasses"), rule(gatewayGroup, []string{"update"}, "gatewayclasses/status"))
+		rules = append(rules,
+			kube.Rule("", kube.ReadVerbs, "namespaces"),
+			kube.Rule(gatewayGroup, kube.ReadVerbs, "gatewayclasses"),
+			kube.Rule(gatewayGroup, []string{"update"}, "gatewayclasses/status"),
+		)
 	}
 	return rules
 }
@@ -35,20 +28,20 @@ const gatewayGroup = "gateway.networking.k8s.io"
 // namespaceRules let Traefik read objects in a namespace that it serves, and write their status.
 func namespaceRules(gateway bool) rbacv1.PolicyRuleArray {
 	rules := rbacv1.PolicyRuleArray{
-		rule("", read, "services", "configmaps", "secrets"),
-		rule("discovery.k8s.io", read, "endpointslices"),
-		rule("networking.k8s.io", read, "ingresses"),
-		rule("networking.k8s.io", []string{"update"}, "ingresses/status"),
-		rule("traefik.io", read, "ingressroutes", "ingressroutetcps", "ingressrouteudps", "middlewares", "middlewaretcps",
+		kube.Rule("", kube.ReadVerbs, "services", "configmaps", "secrets"),
+		kube.Rule("discovery.k8s.io", kube.ReadVerbs, "endpointslices"),
+		kube.Rule("networking.k8s.io", kube.ReadVerbs, "ingresses"),
+		kube.Rule("networking.k8s.io", []string{"update"}, "ingresses/status"),
+		kube.Rule("traefik.io", kube.ReadVerbs, "ingressroutes", "ingressroutetcps", "ingressrouteudps", "middlewares", "middlewaretcps",
 			"serverstransports", "serverstransporttcps", "tlsoptions", "tlsstores", "traefikservices"),
 	}
 	if gateway {
 		kinds := []string{"gateways", "httproutes", "grpcroutes", "tlsroutes", "backendtlspolicies"}
-		rules = append(rules, rule(gatewayGroup, read, append([]string{"referencegrants"}, kinds...)...))
+		rules = append(rules, kube.Rule(gatewayGroup, kube.ReadVerbs, append([]string{"referencegrants"}, kinds...)...))
 		for i, kind := range kinds {
 			kinds[i] = kind + "/status"
 		}
-		rules = append(rules, rule(gatewayGroup, []string{"update"}, kinds...))
+		rules = append(rules, kube.Rule(gatewayGroup, []string{"update"}, kinds...))
 	}
 	return rules
 }
@@ -63,9 +56,6 @@ func (c *Controller) declareRights(ctx *pulumi.Context, name string, a Controlle
 	meta := func(name string) metav1.ObjectMetaArgs {
 		return metav1.ObjectMetaArgs{Name: pulumi.String(name), Labels: pulumi.ToStringMap(kube.ManagedLabels(partOf))}
 	}
-	role := func(kind, object string) rbacv1.RoleRefArgs {
-		return rbacv1.RoleRefArgs{ApiGroup: pulumi.String(rbacGroup), Kind: pulumi.String(kind), Name: pulumi.String(object)}
-	}
 	for object, rules := range map[string]rbacv1.PolicyRuleArray{
 		a.Namespace + "-controller": clusterRules(a.Gateway), a.Namespace + "-controller-namespace": namespaceRules(a.Gateway),
 	} {
@@ -75,7 +65,7 @@ func (c *Controller) declareRights(ctx *pulumi.Context, name string, a Controlle
 	}
 	whole := a.Namespace + "-controller"
 	if _, err := rbacv1.NewClusterRoleBinding(ctx, whole, &rbacv1.ClusterRoleBindingArgs{
-		Metadata: meta(whole), RoleRef: role("ClusterRole", whole), Subjects: account,
+		Metadata: meta(whole), RoleRef: kube.RoleRef("ClusterRole", whole), Subjects: account,
 	}, pulumi.Parent(c)); err != nil {
 		return fmt.Errorf("rights: %w", err)
 	}
@@ -83,7 +73,7 @@ func (c *Controller) declareRights(ctx *pulumi.Context, name string, a Controlle
 		binding := meta(a.Namespace + "-controller")
 		binding.Namespace = pulumi.String(namespace)
 		if _, err := rbacv1.NewRoleBinding(ctx, name+"-"+namespace, &rbacv1.RoleBindingArgs{
-			Metadata: binding, RoleRef: role("ClusterRole", a.Namespace+"-controller-namespace"), Subjects: account,
+			Metadata: binding, RoleRef: kube.RoleRef("ClusterRole", a.Namespace+"-controller-namespace"), Subjects: account,
 		}, pulumi.Parent(c), pulumi.DependsOn(a.Needs)); err != nil {
 			return fmt.Errorf("rights: %w", err)
 		}

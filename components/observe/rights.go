@@ -11,28 +11,20 @@ import (
 )
 
 const (
-	rbacGroup = "rbac.authorization.k8s.io"
 	// rightsName is the name of the rights, which are not in the namespace.
 	rightsName = "journal-" + metricsApp
 	// frontProxyRole is Kubernetes' role that reads by which certificate an API server is known to aggregated ones.
 	frontProxyRole = "extension-apiserver-authentication-reader"
 )
 
-// rule allows verbs on resources of one API group.
-func rule(group string, verbs []string, resources ...string) rbacv1.PolicyRuleArgs {
-	return rbacv1.PolicyRuleArgs{
-		ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
-	}
-}
-
 // metricsRules are what the metrics server may do: read the kubelets' figures, know which pods and nodes there are, and ask
 // whether a caller, whose name the API server has passed on, may read them. It may not check tokens (tokenreviews), so that
 // nobody but the API server can ask it.
 func metricsRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{
-		rule("", []string{"get"}, "nodes/metrics"),
-		rule("", []string{"get", "list", "watch"}, "pods", "nodes"),
-		rule("authorization.k8s.io", []string{"create"}, "subjectaccessreviews"),
+		kube.Rule("", []string{"get"}, "nodes/metrics"),
+		kube.Rule("", kube.ReadVerbs, "pods", "nodes"),
+		kube.Rule("authorization.k8s.io", []string{"create"}, "subjectaccessreviews"),
 	}
 }
 
@@ -44,21 +36,18 @@ func (s *MetricsService) declareRights(ctx *pulumi.Context, name string, part ku
 	meta := func(namespace pulumi.StringPtrInput) metav1.ObjectMetaArgs {
 		return metav1.ObjectMetaArgs{Name: pulumi.String(rightsName), Namespace: namespace, Labels: part.Labels()}
 	}
-	ref := func(kind, role string) rbacv1.RoleRefArgs {
-		return rbacv1.RoleRefArgs{ApiGroup: pulumi.String(rbacGroup), Kind: pulumi.String(kind), Name: pulumi.String(role)}
-	}
 	role, err := rbacv1.NewClusterRole(ctx, name, &rbacv1.ClusterRoleArgs{Metadata: meta(nil), Rules: metricsRules()}, pulumi.Parent(s))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
 	binding, err := rbacv1.NewClusterRoleBinding(ctx, name, &rbacv1.ClusterRoleBindingArgs{
-		Metadata: meta(nil), RoleRef: ref("ClusterRole", rightsName), Subjects: account,
+		Metadata: meta(nil), RoleRef: kube.RoleRef("ClusterRole", rightsName), Subjects: account,
 	}, pulumi.Parent(s))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
 	reader, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
-		Metadata: meta(pulumi.String("kube-system")), RoleRef: ref("Role", frontProxyRole), Subjects: account,
+		Metadata: meta(pulumi.String("kube-system")), RoleRef: kube.RoleRef("Role", frontProxyRole), Subjects: account,
 	}, pulumi.Parent(s))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)

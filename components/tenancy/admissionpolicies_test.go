@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"example.com/journal/components/tenancy/internal/declare"
+	"example.com/journal/components/kube"
 	"example.com/journal/internal/graphtest"
 )
 
@@ -46,7 +46,7 @@ func TestAPriorityOfAllPodsIsThatOfTheTenants(t *testing.T) {
 }
 
 func TestDevelopersWriteRoutesWhereTheStackUsesTheGatewayAPI(t *testing.T) {
-	for gateway, verbs := range map[bool]struct{ read, write int }{false: {0, 0}, true: {len(declare.ReadVerbs), len(declare.WriteVerbs)}} {
+	for gateway, verbs := range map[bool]struct{ read, write int }{false: {0, 0}, true: {len(kube.ReadVerbs), len(kube.WriteVerbs)}} {
 		g := graphtest.Run(t, func(ctx *pulumi.Context) error {
 			_, err := NewRoles(ctx, "roles", &RolesArgs{Gateway: gateway})
 			return err

@@ -7,7 +7,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 const (
@@ -54,7 +53,7 @@ func (t *Tenant) declareDeployer(ctx *pulumi.Context, name string, a TenantArgs,
 	}
 	for _, binding := range bindings {
 		if _, err := rbacv1.NewRoleBinding(ctx, name+"-"+binding.name, &rbacv1.RoleBindingArgs{
-			Metadata: meta(binding.name), RoleRef: declare.RoleRef(binding.role), Subjects: binding.subjects,
+			Metadata: meta(binding.name), RoleRef: kube.RoleRef("ClusterRole", binding.role), Subjects: binding.subjects,
 		}, opts...); err != nil {
 			return err
 		}

@@ -60,33 +60,33 @@ func (args *RolesArgs) Check() rules.Faults {
 // nobody gave the developer. Debugging containers are added.
 func developerRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{
-		declare.Rule("", declare.WriteVerbs, "pods", "replicationcontrollers", "replicationcontrollers/scale", "services", "persistentvolumeclaims", "configmaps", "serviceaccounts"),
-		declare.Rule("", []string{"get", "create"}, "pods/attach", "pods/exec", "pods/portforward"),
-		declare.Rule("", []string{"create"}, "pods/eviction"),
-		declare.Rule("", []string{"get", "update", "patch"}, "pods/ephemeralcontainers"),
-		declare.Rule("apps", declare.WriteVerbs, "deployments", "deployments/scale", "statefulsets", "statefulsets/scale", "daemonsets", "replicasets", "replicasets/scale"),
-		declare.Rule("batch", declare.WriteVerbs, "jobs", "cronjobs"),
-		declare.Rule("autoscaling", declare.WriteVerbs, "horizontalpodautoscalers"),
-		declare.Rule("policy", declare.WriteVerbs, "poddisruptionbudgets"),
-		declare.Rule("networking.k8s.io", declare.WriteVerbs, "ingresses"),
+		kube.Rule("", kube.WriteVerbs, "pods", "replicationcontrollers", "replicationcontrollers/scale", "services", "persistentvolumeclaims", "configmaps", "serviceaccounts"),
+		kube.Rule("", []string{"get", "create"}, "pods/attach", "pods/exec", "pods/portforward"),
+		kube.Rule("", []string{"create"}, "pods/eviction"),
+		kube.Rule("", []string{"get", "update", "patch"}, "pods/ephemeralcontainers"),
+		kube.Rule("apps", kube.WriteVerbs, "deployments", "deployments/scale", "statefulsets", "statefulsets/scale", "daemonsets", "replicasets", "replicasets/scale"),
+		kube.Rule("batch", kube.WriteVerbs, "jobs", "cronjobs"),
+		kube.Rule("autoscaling", kube.WriteVerbs, "horizontalpodautoscalers"),
+		kube.Rule("policy", kube.WriteVerbs, "poddisruptionbudgets"),
+		kube.Rule("networking.k8s.io", kube.WriteVerbs, "ingresses"),
 	}
 }
 
 // viewerRules are what a viewer may read: the same as the built-in role view.
 func viewerRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{
-		declare.Rule("", declare.ReadVerbs, "pods", "pods/log", "pods/status", "replicationcontrollers", "replicationcontrollers/scale", "replicationcontrollers/status",
+		kube.Rule("", kube.ReadVerbs, "pods", "pods/log", "pods/status", "replicationcontrollers", "replicationcontrollers/scale", "replicationcontrollers/status",
 			"services", "services/status", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "configmaps", "serviceaccounts",
 			"events", "limitranges", "resourcequotas", "resourcequotas/status", "namespaces/status", "bindings"),
-		declare.Rule("apps", declare.ReadVerbs, "deployments", "deployments/scale", "deployments/status", "statefulsets", "statefulsets/scale", "statefulsets/status",
+		kube.Rule("apps", kube.ReadVerbs, "deployments", "deployments/scale", "deployments/status", "statefulsets", "statefulsets/scale", "statefulsets/status",
 			"daemonsets", "daemonsets/status", "replicasets", "replicasets/scale", "replicasets/status", "controllerrevisions"),
-		declare.Rule("batch", declare.ReadVerbs, "jobs", "jobs/status", "cronjobs", "cronjobs/status"),
-		declare.Rule("autoscaling", declare.ReadVerbs, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
-		declare.Rule("policy", declare.ReadVerbs, "poddisruptionbudgets", "poddisruptionbudgets/status"),
-		declare.Rule("networking.k8s.io", declare.ReadVerbs, "ingresses", "ingresses/status", "networkpolicies"),
-		declare.Rule("discovery.k8s.io", declare.ReadVerbs, "endpointslices"),
-		declare.Rule("events.k8s.io", declare.ReadVerbs, "events"),
-		declare.Rule("metrics.k8s.io", declare.ReadVerbs, "pods"),
+		kube.Rule("batch", kube.ReadVerbs, "jobs", "jobs/status", "cronjobs", "cronjobs/status"),
+		kube.Rule("autoscaling", kube.ReadVerbs, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
+		kube.Rule("policy", kube.ReadVerbs, "poddisruptionbudgets", "poddisruptionbudgets/status"),
+		kube.Rule("networking.k8s.io", kube.ReadVerbs, "ingresses", "ingresses/status", "networkpolicies"),
+		kube.Rule("discovery.k8s.io", kube.ReadVerbs, "endpointslices"),
+		kube.Rule("events.k8s.io", kube.ReadVerbs, "events"),
+		kube.Rule("metrics.k8s.io", kube.ReadVerbs, "pods"),
 	}
 }
 
@@ -113,8 +113,8 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	viewer, developer, owner := labelled(AggregateToViewer), labelled(AggregateToDeveloper), labelled(AggregateToOwner)
 	reads, writes := viewerRules(), developerRules()
 	if a.Gateway {
-		reads = append(reads, declare.Rule(gatewayGroup, declare.ReadVerbs, gatewayKinds...))
-		writes = append(writes, declare.Rule(gatewayGroup, declare.WriteVerbs, gatewayKinds...))
+		reads = append(reads, kube.Rule(gatewayGroup, kube.ReadVerbs, gatewayKinds...))
+		writes = append(writes, kube.Rule(gatewayGroup, kube.WriteVerbs, gatewayKinds...))
 	}
 
 	for _, role := range []declare.ClusterRole{
@@ -124,13 +124,13 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 		{Name: ViewerRole + "-base", PartOf: AggregateToViewer, Rules: reads},
 		{Name: DeveloperRole + "-base", PartOf: AggregateToDeveloper, Rules: writes},
 		{Name: OwnerRole + "-base", PartOf: AggregateToOwner, Rules: rbacv1.PolicyRuleArray{
-			declare.Rule(declare.RBACGroup, declare.ReadVerbs, "roles", "rolebindings"),
-			declare.Rule("authorization.k8s.io", []string{"create"}, "localsubjectaccessreviews"),
-			declare.Rule("networking.k8s.io", declare.WriteVerbs, "networkpolicies"),
+			kube.Rule(kube.RBACGroup, kube.ReadVerbs, "roles", "rolebindings"),
+			kube.Rule("authorization.k8s.io", []string{"create"}, "localsubjectaccessreviews"),
+			kube.Rule("networking.k8s.io", kube.WriteVerbs, "networkpolicies"),
 		}},
-		{Name: SecretsRole, Rules: rbacv1.PolicyRuleArray{declare.Rule("", declare.AllVerbs, "secrets")}},
+		{Name: SecretsRole, Rules: rbacv1.PolicyRuleArray{kube.Rule("", kube.AllVerbs, "secrets")}},
 		{Name: DeployerTokensRole, Rules: deployerTokenRules()},
-		{Name: ClusterReaderRole, Rules: rbacv1.PolicyRuleArray{declare.Rule("", declare.ReadVerbs, "namespaces", "nodes")}},
+		{Name: ClusterReaderRole, Rules: rbacv1.PolicyRuleArray{kube.Rule("", kube.ReadVerbs, "namespaces", "nodes")}},
 	} {
 		if err := role.Declare(ctx, r); err != nil {
 			return nil, fmt.Errorf("roles %q: %w", name, err)
@@ -139,7 +139,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if len(a.Everybody) > 0 {
 		if _, err := rbacv1.NewClusterRoleBinding(ctx, ClusterReaderRole, &rbacv1.ClusterRoleBindingArgs{
 			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
-			RoleRef:  declare.RoleRef(ClusterReaderRole),
+			RoleRef:  kube.RoleRef("ClusterRole", ClusterReaderRole),
 			Subjects: rbacSubjects(a.Everybody),
 		}, pulumi.Parent(r)); err != nil {
 			return nil, fmt.Errorf("roles %q: %w", name, err)

@@ -9,8 +9,8 @@ import (
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // Subject is a user or a group of an identity provider, such as user:alice or group:oidc:team-a.
@@ -58,7 +58,7 @@ func (s Subject) Check() error {
 
 // rbac returns the subject in the form that a binding takes.
 func (s Subject) rbac() rbacv1.SubjectArgs {
-	return rbacv1.SubjectArgs{ApiGroup: pulumi.String(declare.RBACGroup), Kind: pulumi.String(s.Kind()), Name: pulumi.String(s.Name())}
+	return rbacv1.SubjectArgs{ApiGroup: pulumi.String(kube.RBACGroup), Kind: pulumi.String(s.Kind()), Name: pulumi.String(s.Name())}
 }
 
 // rbacSubjects returns subjects in the form that a binding takes.

@@ -17,7 +17,6 @@ import (
 
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // TenantArgs are the parameters of a tenant.
@@ -347,7 +346,7 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 		}
 		_, err := rbacv1.NewRoleBinding(ctx, name+"-"+binding, &rbacv1.RoleBindingArgs{
 			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(binding), Namespace: namespace, Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
-			RoleRef:  declare.RoleRef(clusterRole),
+			RoleRef:  kube.RoleRef("ClusterRole", clusterRole),
 			Subjects: rbacSubjects(subjects),
 		}, within...)
 		return err

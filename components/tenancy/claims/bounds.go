@@ -12,7 +12,6 @@ import (
 	"example.com/journal/components/kube"
 	"example.com/journal/components/tenancy"
 	"example.com/journal/components/tenancy/internal/admission"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // claimUID is the CEL expression for the label that only claimed namespaces have, or the empty text.
@@ -236,7 +235,7 @@ func bindingBounds(tenants []tenancy.TenantArgs) admission.Policy {
 	return admission.Policy{
 		Name:       "journal-controller-bindings",
 		Conditions: []admission.Expression{admission.By(controllerUser)},
-		Requests:   admissionv1.NamedRuleWithOperationsArray{admission.Requests(declare.RBACGroup, "v1", admission.CreateUpdateDelete, "rolebindings")},
+		Requests:   admissionv1.NamedRuleWithOperationsArray{admission.Requests(kube.RBACGroup, "v1", admission.CreateUpdateDelete, "rolebindings")},
 		Variables: append(memberVariables(tenants, admission.Metadata("namespaceObject", "labels", tenancy.TenantLabel)), []admission.Expression{
 			{Name: "given", CEL: fmt.Sprintf(`{%s}[?request.name].orValue([])`, strings.Join(given, ", "))},
 			{Name: "subjects", CEL: `object == null ? [] : dyn(object).?subjects.orValue([])`},

@@ -19,10 +19,10 @@ const manageVerb = "manage"
 // roles declares the rights on claims and budgets, which the tenants' roles aggregate.
 func (c *Claims) roles(ctx *pulumi.Context) error {
 	for _, role := range []declare.ClusterRole{
-		{Name: "journal-namespaceclaims-view", PartOf: tenancy.AggregateToViewer, Rules: rbacv1.PolicyRuleArray{declare.Rule(tenancy.Group, declare.ReadVerbs, "namespaceclaims")}},
-		{Name: "journal-namespaceclaims-edit", PartOf: tenancy.AggregateToDeveloper, Rules: rbacv1.PolicyRuleArray{declare.Rule(tenancy.Group, declare.WriteVerbs, "namespaceclaims")}},
-		{Name: "journal-namespaceclaims-manage", PartOf: tenancy.AggregateToOwner, Rules: rbacv1.PolicyRuleArray{declare.Rule(tenancy.Group, []string{manageVerb}, "namespaceclaims")}},
-		{Name: "journal-budgets-view", PartOf: tenancy.AggregateToViewer, Rules: rbacv1.PolicyRuleArray{declare.Rule(tenancy.Group, declare.ReadVerbs, "budgets")}},
+		{Name: "journal-namespaceclaims-view", PartOf: tenancy.AggregateToViewer, Rules: rbacv1.PolicyRuleArray{kube.Rule(tenancy.Group, kube.ReadVerbs, "namespaceclaims")}},
+		{Name: "journal-namespaceclaims-edit", PartOf: tenancy.AggregateToDeveloper, Rules: rbacv1.PolicyRuleArray{kube.Rule(tenancy.Group, kube.WriteVerbs, "namespaceclaims")}},
+		{Name: "journal-namespaceclaims-manage", PartOf: tenancy.AggregateToOwner, Rules: rbacv1.PolicyRuleArray{kube.Rule(tenancy.Group, []string{manageVerb}, "namespaceclaims")}},
+		{Name: "journal-budgets-view", PartOf: tenancy.AggregateToViewer, Rules: rbacv1.PolicyRuleArray{kube.Rule(tenancy.Group, kube.ReadVerbs, "budgets")}},
 	} {
 		if err := role.Declare(ctx, c); err != nil {
 			return err
@@ -41,22 +41,22 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a Args) ([]pulumi.Reso
 	for _, binding := range claimedBindings {
 		bound = append(bound, binding.role)
 	}
-	bind := declare.Rule(declare.RBACGroup, []string{"bind"}, "clusterroles")
+	bind := kube.Rule(kube.RBACGroup, []string{"bind"}, "clusterroles")
 	bind.ResourceNames = pulumi.ToStringArray(bound)
 	if err := (declare.ClusterRole{Name: role, Rules: rbacv1.PolicyRuleArray{
-		declare.Rule("", []string{"get", "list", "watch", "create", "patch", "delete"}, "namespaces"),
-		declare.Rule("", apply, "resourcequotas", "limitranges"),
-		declare.Rule("networking.k8s.io", apply, "networkpolicies"),
-		declare.Rule(declare.RBACGroup, apply, "rolebindings"),
+		kube.Rule("", []string{"get", "list", "watch", "create", "patch", "delete"}, "namespaces"),
+		kube.Rule("", apply, "resourcequotas", "limitranges"),
+		kube.Rule("networking.k8s.io", apply, "networkpolicies"),
+		kube.Rule(kube.RBACGroup, apply, "rolebindings"),
 		bind,
-		declare.Rule(tenancy.Group, []string{"get", "list", "watch", "update", "patch", "delete"}, "namespaceclaims"),
-		declare.Rule(tenancy.Group, []string{"get", "update", "patch"}, "namespaceclaims/status"),
-		declare.Rule(tenancy.Group, []string{"update"}, "namespaceclaims/finalizers"),
-		declare.Rule("", []string{"create", "patch"}, "events"),
-		declare.Rule("events.k8s.io", []string{"create", "patch"}, "events"),
-		declare.Rule("", []string{"list", "delete"}, "pods"),
-		declare.Rule(tenancy.Group, []string{"get", "list", "watch", "create"}, "budgets"),
-		declare.Rule(tenancy.Group, []string{"get", "update", "patch"}, "budgets/status"),
+		kube.Rule(tenancy.Group, []string{"get", "list", "watch", "update", "patch", "delete"}, "namespaceclaims"),
+		kube.Rule(tenancy.Group, []string{"get", "update", "patch"}, "namespaceclaims/status"),
+		kube.Rule(tenancy.Group, []string{"update"}, "namespaceclaims/finalizers"),
+		kube.Rule("", []string{"create", "patch"}, "events"),
+		kube.Rule("events.k8s.io", []string{"create", "patch"}, "events"),
+		kube.Rule("", []string{"list", "delete"}, "pods"),
+		kube.Rule(tenancy.Group, []string{"get", "list", "watch", "create"}, "budgets"),
+		kube.Rule(tenancy.Group, []string{"get", "update", "patch"}, "budgets/status"),
 	}}).Declare(ctx, c); err != nil {
 		return nil, fmt.Errorf("cluster role: %w", err)
 	}
@@ -66,7 +66,7 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a Args) ([]pulumi.Reso
 	child := pulumi.Parent(c)
 	everywhere, err := rbacv1.NewClusterRoleBinding(ctx, name, &rbacv1.ClusterRoleBindingArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
-		RoleRef:  declare.RoleRef(role),
+		RoleRef:  kube.RoleRef("ClusterRole", role),
 		Subjects: subjects,
 	}, child)
 	if err != nil {
@@ -76,15 +76,15 @@ func (c *Claims) rights(ctx *pulumi.Context, name string, a Args) ([]pulumi.Reso
 	// In its own namespace it reads its settings, and its replicas elect a leader.
 	meta := metav1.ObjectMetaArgs{Name: pulumi.String(controllerAccount), Namespace: a.Platform.Name, Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))}
 	own, err := rbacv1.NewRole(ctx, name, &rbacv1.RoleArgs{Metadata: meta, Rules: rbacv1.PolicyRuleArray{
-		declare.Rule("", declare.ReadVerbs, "configmaps"),
-		declare.Rule("coordination.k8s.io", apply, "leases"),
+		kube.Rule("", kube.ReadVerbs, "configmaps"),
+		kube.Rule("coordination.k8s.io", apply, "leases"),
 	}}, child)
 	if err != nil {
 		return nil, fmt.Errorf("role: %w", err)
 	}
 	here, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
 		Metadata: meta,
-		RoleRef:  rbacv1.RoleRefArgs{ApiGroup: pulumi.String(declare.RBACGroup), Kind: pulumi.String("Role"), Name: own.Metadata.Name().Elem()},
+		RoleRef:  rbacv1.RoleRefArgs{ApiGroup: pulumi.String(kube.RBACGroup), Kind: pulumi.String("Role"), Name: own.Metadata.Name().Elem()},
 		Subjects: subjects,
 	}, child)
 	if err != nil {

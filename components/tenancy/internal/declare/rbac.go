@@ -3,36 +3,12 @@
 package declare
 
 import (
-	"slices"
-
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/kube"
 )
-
-// RBACGroup is the API group of roles, bindings and the users in them.
-const RBACGroup = "rbac.authorization.k8s.io"
-
-// The verbs of the rules.
-var (
-	ReadVerbs  = []string{"get", "list", "watch"}
-	WriteVerbs = []string{"create", "update", "patch", "delete", "deletecollection"}
-	AllVerbs   = slices.Concat(ReadVerbs, WriteVerbs)
-)
-
-// Rule allows verbs on resources of one API group.
-func Rule(group string, verbs []string, resources ...string) rbacv1.PolicyRuleArgs {
-	return rbacv1.PolicyRuleArgs{
-		ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray(resources), Verbs: pulumi.ToStringArray(verbs),
-	}
-}
-
-// RoleRef refers to a ClusterRole.
-func RoleRef(clusterRole string) rbacv1.RoleRefArgs {
-	return rbacv1.RoleRefArgs{ApiGroup: pulumi.String(RBACGroup), Kind: pulumi.String("ClusterRole"), Name: pulumi.String(clusterRole)}
-}
 
 // ClusterRole is a ClusterRole with a fixed name, which bindings and people refer to.
 type ClusterRole struct {
