@@ -110,7 +110,7 @@ func (args *ControllerArgs) withDefaults() ControllerArgs {
 func (args *ControllerArgs) Check() rules.Faults {
 	a := args.withDefaults()
 	f := rules.CheckTags(a)
-	f.Check("namespace", a.Namespace, checkNamespace(a.Namespace))
+	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the controller", Defaults().Namespace))
 	_, err := parseChart(a.Chart)
 	f.Check("chart", a.Chart, err)
 	if !exactVersion.MatchString(a.Version) {
@@ -136,14 +136,6 @@ func (args *ControllerArgs) namespaces() []string {
 		return nil
 	}
 	return args.Namespaces
-}
-
-// checkNamespace refuses what is not the name of a namespace, and the namespaces that Kubernetes itself creates.
-func checkNamespace(name string) error {
-	if name == "default" || strings.HasPrefix(name, "kube-") {
-		return errors.New("it belongs to Kubernetes, and this one is made for the controller; write another name, such as " + Defaults().Namespace)
-	}
-	return rules.CheckName(name)
 }
 
 // parseChart refuses what is not a reference of a chart in an OCI registry.

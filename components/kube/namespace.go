@@ -2,6 +2,8 @@ package kube
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -21,4 +23,13 @@ func CheckNamespace(namespace pulumi.StringInput) error {
 		return rules.CheckName(string(namespace))
 	}
 	return nil
+}
+
+// CheckNewNamespace refuses what is not the name of a namespace, and the namespaces that Kubernetes itself creates. It is for
+// components that create their namespace: owner says for what, such as "the controller", and example is a name that fits.
+func CheckNewNamespace(name, owner, example string) error {
+	if name == "default" || strings.HasPrefix(name, "kube-") {
+		return fmt.Errorf("it belongs to Kubernetes, and this one is made for %s; write another name, such as %s", owner, example)
+	}
+	return rules.CheckName(name)
 }

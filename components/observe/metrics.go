@@ -2,12 +2,10 @@ package observe
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	apiregistrationv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiregistration/v1"
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -102,16 +100,8 @@ func (args *MetricsServiceArgs) Check() rules.Faults {
 	f := rules.CheckTags(a)
 	f.Check("image", a.Image, kube.CheckImage(a.Image, rules.ForeignImage))
 	f = append(f, a.Resources.Check().In("resources")...)
-	f.Check("namespace", a.Namespace, checkNamespace(a.Namespace))
+	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the metrics server", Defaults().Namespace))
 	return f
-}
-
-// checkNamespace refuses what is not the name of a namespace, and the namespaces that Kubernetes itself creates.
-func checkNamespace(name string) error {
-	if name == "default" || strings.HasPrefix(name, "kube-") {
-		return errors.New("it belongs to Kubernetes, and this one is made for the metrics server; write another name, such as " + Defaults().Namespace)
-	}
-	return rules.CheckName(name)
 }
 
 // NewMetricsService declares the resource metrics. The error names every argument that breaks a rule. There is one in a
