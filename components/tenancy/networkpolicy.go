@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"example.com/journal/components/kube"
+	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // The names of a tenant's own NetworkPolicies. Admission keeps them for the stack.
@@ -86,5 +87,5 @@ func ingressController(namespace string) map[string]any {
 // networkPolicy is a NetworkPolicy for all pods of a namespace.
 func networkPolicy(name string, spec map[string]any) kube.Object {
 	spec["podSelector"] = map[string]any{}
-	return object("networking.k8s.io/v1", "NetworkPolicy", name, spec)
+	return declare.Object("networking.k8s.io/v1", "NetworkPolicy", name, spec)
 }

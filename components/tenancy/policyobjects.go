@@ -14,12 +14,6 @@ func PolicyObjects(class Class, claims int, policies []kube.Object) []kube.Objec
 	return append([]kube.Object{resourceQuota(class, claims), limitRange(class)}, policies...)
 }
 
-// object is a plain object without a namespace, with the labels of what the stack manages.
-func object(apiVersion, kind, name string, spec map[string]any) kube.Object {
-	metadata := map[string]any{"name": name, "labels": kube.ManagedLabels("journal")}
-	return kube.Object{"apiVersion": apiVersion, "kind": kind, "metadata": metadata, "spec": spec}
-}
-
 // The Pod Security Standards that a namespace can have.
 const (
 	restricted = kube.RestrictedPods

@@ -5,6 +5,7 @@ import (
 
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
+	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // What a container may write outside its volumes by default and at most, and the maximum of a whole pod. A full disk stops
@@ -33,12 +34,12 @@ func resourceQuota(class Class, claims int) kube.Object {
 	for name, count := range objectCounts(class, claims) {
 		hard[name] = strconv.Itoa(count)
 	}
-	return object("v1", "ResourceQuota", PolicyObjectName, map[string]any{"hard": hard})
+	return declare.Object("v1", "ResourceQuota", PolicyObjectName, map[string]any{"hard": hard})
 }
 
 // limitRange returns the LimitRange of a class.
 func limitRange(class Class) kube.Object {
-	return object("v1", "LimitRange", PolicyObjectName, map[string]any{"limits": []any{
+	return declare.Object("v1", "LimitRange", PolicyObjectName, map[string]any{"limits": []any{
 		map[string]any{
 			"type": "Container",
 			// The default limit has the ratio of the totals: where nobody states anything, requests and limits are used up together.

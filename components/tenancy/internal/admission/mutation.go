@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"example.com/journal/components/kube"
+	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // Mutation is a MutatingAdmissionPolicy with one binding: it changes an object before the API server checks it. Kubernetes has
@@ -56,13 +57,13 @@ func DeclareMutation(ctx *pulumi.Context, m Mutation, parent pulumi.Resource) (p
 			delete(spec, field)
 		}
 	}
-	// The SDK has no type for version v1 of the kind.
-	policy, err := kube.Declare(ctx, m.Name, plain("MutatingAdmissionPolicy", m.Name, spec), nil, pulumi.Parent(parent))
+	const apiVersion = "admissionregistration.k8s.io/v1" // the SDK has no types for this version of the two kinds
+	policy, err := kube.Declare(ctx, m.Name, declare.Object(apiVersion, "MutatingAdmissionPolicy", m.Name, spec), nil, pulumi.Parent(parent))
 	if err != nil {
 		return nil, fmt.Errorf("admission policy %s: %w", m.Name, err)
 	}
-	binding, err := kube.Declare(ctx, m.Name, plain("MutatingAdmissionPolicyBinding", m.Name, map[string]any{"policyName": m.Name}), nil,
-		pulumi.Parent(parent), pulumi.DependsOn([]pulumi.Resource{policy}))
+	bound := declare.Object(apiVersion, "MutatingAdmissionPolicyBinding", m.Name, map[string]any{"policyName": m.Name})
+	binding, err := kube.Declare(ctx, m.Name, bound, nil, pulumi.Parent(parent), pulumi.DependsOn([]pulumi.Resource{policy}))
 	if err != nil {
 		return nil, fmt.Errorf("admission policy binding %s: %w", m.Name, err)
 	}
@@ -75,11 +76,4 @@ func named(expressions []Expression) []any {
 		list = append(list, map[string]any{"name": e.Name, "expression": e.CEL})
 	}
 	return list
-}
-
-func plain(kind, name string, spec map[string]any) kube.Object {
-	return kube.Object{
-		"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-		"metadata": map[string]any{"name": name, "labels": kube.ManagedLabels("journal")}, "spec": spec,
-	}
 }

@@ -1,5 +1,5 @@
-// Package declare declares what both tenancy and claims need: ClusterRoles that people refer to by name, and ConfigMaps that
-// programs read.
+// Package declare has what tenancy, claims and the admission policies declare alike: ClusterRoles that people refer to by name,
+// ConfigMaps that programs read, and plain objects.
 package declare
 
 import (
