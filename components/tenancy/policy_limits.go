@@ -21,17 +21,12 @@ func limitPolicy(own []string) admission.Policy {
 	if len(own) == 0 {
 		namespaces = []byte("[]")
 	}
-	const (
-		asked  = `c.of.?resources.?requests[?r]`
-		stated = `c.of.?resources.?limits[?r]`
-		// The API server takes a missing request from the limit, and only then from the defaults.
-		request = asked + `.or(` + stated + `).or(variables.standardRequests[?r])`
-		limit   = stated + `.or(variables.standardLimits[?r])`
-		above   = `quantity(string(%s)).compareTo(quantity(string(%s))) > 0`
-		number  = `quantity(string(%s.orValue("0"))).asApproximateFloat()`
-	)
-	compare := func(a, b string) string { return fmt.Sprintf(above, a, b) }
-	float := func(optional string) string { return fmt.Sprintf(number, optional) }
+	// What the container c asks for and may have of the resource r: as it states it, and with the defaults of the LimitRange.
+	asked, stated := statedRequestOf("c.of", "r"), limitOf("c.of", "r")
+	request, limit := requestOf("c.of", "r")+`.or(variables.standardRequests[?r])`, stated+`.or(variables.standardLimits[?r])`
+	above := func(a, b string) string {
+		return fmt.Sprintf(`quantity(string(%s)).compareTo(quantity(string(%s))) > 0`, a, b)
+	}
 	// entry is the CEL expression for a field of the LimitRange's entry of a type. There is at most one of each.
 	entry := func(kind, field string) string {
 		return fmt.Sprintf(`dyn(params.spec.limits.exists(l, l.type == %[1]q && has(l.%[2]s)) ? dyn(params.spec.limits.filter(l, l.type == %[1]q && has(l.%[2]s))[0].%[2]s) : dyn({}))`, kind, field)
@@ -43,7 +38,7 @@ func limitPolicy(own []string) admission.Policy {
 	at := func(field string) string { return `c.at + ".resources.` + field + `." + r` }
 	// total is the CEL expression for what the containers that run at a time have together.
 	total := func(optional string) string {
-		return `variables.together.map(c, ` + float(optional) + `).sum()`
+		return `variables.together.map(c, ` + numberOf(optional) + `).sum()`
 	}
 	// sum is the CEL expression for the limit or request of the whole pod, which the pod itself may state.
 	sum := func(field, optional string) string {
@@ -80,14 +75,14 @@ func limitPolicy(own []string) admission.Policy {
 			{Name: "before", CEL: `variables.pod.?initContainers.orValue([]).map(c, {"at": dyn(variables.path + ".initContainers[" + c.name + "]"), "of": dyn(c)})`},
 			{Name: "together", CEL: `variables.main + variables.before.filter(c, c.of.?restartPolicy.orValue("") == "Always")`},
 			{Name: "excessive", CEL: first(`variables.resources.filter(r, r in variables.most)`, `(variables.main + variables.before)`,
-				`[`+limit+`, `+asked+`].exists(q, q.hasValue() && `+compare(`q.value()`, `variables.most[r]`)+`)`,
-				`c.at + ".resources, " + r + " " + string([`+limit+`, `+asked+`].filter(q, q.hasValue() && `+compare(`q.value()`, `variables.most[r]`)+`)[0].value()) + `+
+				`[`+limit+`, `+asked+`].exists(q, q.hasValue() && `+above(`q.value()`, `variables.most[r]`)+`)`,
+				`c.at + ".resources, " + r + " " + string([`+limit+`, `+asked+`].filter(q, q.hasValue() && `+above(`q.value()`, `variables.most[r]`)+`)[0].value()) + `+
 					`": above the maximum of one container; write at most " + string(variables.most[r]) + " as limit and as request"`)},
 			{Name: "unlimited", CEL: first(`variables.resources.filter(r, r in variables.standardLimits)`, `(variables.main + variables.before)`,
-				`!`+stated+`.hasValue() && `+asked+`.hasValue() && `+compare(asked+`.value()`, `variables.standardLimits[r]`),
+				`!`+stated+`.hasValue() && `+asked+`.hasValue() && `+above(asked+`.value()`, `variables.standardLimits[r]`),
 				at("limits")+` + ": it is missing, and the default of " + string(variables.standardLimits[r]) + " is below the request; write " + string(`+asked+`.value()) + " or more"`)},
 			{Name: "overstated", CEL: first(`["cpu", "memory"].filter(r, r in variables.whole.?limits.orValue({}))`, `variables.main`,
-				`!`+stated+`.hasValue() && `+limit+`.hasValue() && `+compare(limit+`.value()`, `variables.whole.limits[r]`),
+				`!`+stated+`.hasValue() && `+limit+`.hasValue() && `+above(limit+`.value()`, `variables.whole.limits[r]`),
 				at("limits")+` + ": it is missing, and the default of " + string(`+limit+`.value()) + " is above the pod's limit; write " + string(variables.whole.limits[r]) + " or less"`)},
 			{Name: "understated", CEL: `["cpu", "memory"].filter(r, r in variables.whole.?requests.orValue({}) && ` +
 				`quantity(string(variables.whole.requests[r])).asApproximateFloat() + 0.0005 < ` + total(request) + `).map(r, variables.path + ".resources.requests." + r + " " + ` +

@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
@@ -41,7 +42,7 @@ var quotaVariables = []admission.Expression{
 	{Name: "took", CEL: `oldObject == null ? variables.takes.map(t, 0.0) : ` + takes("oldObject", "variables.oldPods")},
 	{Name: "grows", CEL: `variables.changed || object.spec.replicas > oldObject.spec.replicas`},
 	// What the whole namespace would use. The tolerance of a thousandth is for the rounding of numbers.
-	{Name: "sums", CEL: fmt.Sprintf(`%s.map(i, quantity(string(params.?status.?used[?%s[i]].orValue("0"))).asApproximateFloat() - variables.took[i] + variables.takes[i])`, indices(), quotaList())},
+	{Name: "sums", CEL: fmt.Sprintf(`%s.map(i, %s - variables.took[i] + variables.takes[i])`, indices(), numberOf(`params.?status.?used[?`+quotaList()+`[i]]`))},
 	{Name: "exceeded", CEL: fmt.Sprintf(`!variables.grows ? [] : %s.filter(i, %s[i] in params.spec.hard && variables.takes[i] > variables.took[i] - 0.0005 &&
 		variables.sums[i] > quantity(string(params.spec.hard[%s[i]])).asApproximateFloat() + 0.0005)`, indices(), quotaList(), quotaList())},
 }
@@ -69,11 +70,12 @@ func takes(workload, pods string) string {
 			each = append(each, pods)
 			continue
 		}
-		stated := fmt.Sprintf(`c.?resources.?%s[?%q]`, side, name)
-		if side == "requests" { // the API server takes a missing request from the limit
-			stated += fmt.Sprintf(`.or(c.?resources.?limits[?%q])`, name)
+		ofContainer := limitOf
+		if side == "requests" {
+			ofContainer = requestOf
 		}
-		each = append(each, fmt.Sprintf(`%s * %s.spec.template.spec.containers.map(c, quantity(string(%s.orValue("0"))).asApproximateFloat()).sum()`, pods, workload, stated))
+		each = append(each, fmt.Sprintf(`%s * %s.spec.template.spec.containers.map(c, %s).sum()`,
+			pods, workload, numberOf(ofContainer("c", strconv.Quote(name)))))
 	}
 	return "[" + strings.Join(each, ", ") + "]"
 }
