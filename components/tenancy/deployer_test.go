@@ -6,6 +6,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 
+	"example.com/journal/components/kube"
+	"example.com/journal/components/tenancy/internal/declare"
 	"example.com/journal/internal/graphtest"
 )
 
@@ -84,6 +86,12 @@ func TestTheQuotaHasRoomForWhatTheStackAdds(t *testing.T) {
 	for token, name := range map[string]string{graphtest.ServiceAccount: "team-a-deployer", graphtest.Secret: "team-a-pull"} {
 		assert.Contains(t, graphtest.Find(t, g, token, name).DependsOn, "urn:pulumi:test::journal::"+tenantType+"$"+graphtest.ResourceQuota+"::team-a-tenant", "%s waits for the quota", name)
 	}
+}
+
+func TestAQuotaOfAnotherFormIsRefusedAndNotLeftWithoutRoom(t *testing.T) {
+	spec := map[string]any{"hard": map[string]any{"count/secrets": "1"}}
+	err := teamA().adjustQuota([]kube.Object{declare.Object("v1", "ResourceQuota", PolicyObjectName, spec)})
+	assert.EqualError(t, err, "ResourceQuota tenant: spec.hard has the type map[string]interface {}; must be map[string]string")
 }
 
 func TestUsersAreShownWhatTheNamespacesOffer(t *testing.T) {

@@ -319,9 +319,9 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 	if err := defaultAccount(ctx, name, namespace, within...); err != nil {
 		return err
 	}
-	objects := a.withOwn(PolicyObjects(class, class.Pods, a.networkPolicies()))
-	if a.Suspended {
-		objects = suspend(objects)
+	objects := PolicyObjects(class, class.Pods, a.networkPolicies())
+	if err := a.adjustQuota(objects); err != nil {
+		return err
 	}
 	for _, object := range objects {
 		declared, err := kube.Declare(ctx, name+"-"+object.Name(), object, namespace, within...)
