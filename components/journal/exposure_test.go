@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -193,17 +192,6 @@ func TestEachRuleOfAnExposureIsReported(t *testing.T) {
 
 func TestTheURLOfEveryCertificateIsHTTPS(t *testing.T) {
 	for _, exposure := range []journal.ExposureArgs{{TLS: journal.TLSArgs{Secret: "journal-tls"}}, {TLS: journal.TLSArgs{Issuer: "Issuer/a"}}, {TLS: journal.TLSArgs{SelfSigned: 1}}} {
-		a := args()
-		a.Exposure = exposure
-		g, err := graph.Run(func(ctx *pulumi.Context) error {
-			j, err := journal.New(ctx, "journal", a)
-			if err != nil {
-				return err
-			}
-			ctx.Export("url", j.Exposure.URL)
-			return nil
-		})
-		require.NoError(t, err)
-		assert.Equal(t, "https://journal.localhost/", g.Outputs()["url"])
+		assert.Equal(t, "https://journal.localhost/", exposed(t, exposure).Outputs()["url"])
 	}
 }

@@ -53,12 +53,16 @@ func args() *journal.Args {
 	}
 }
 
-// declare runs a program that declares one journal.
+// declare runs a program that declares one journal, and has its URL as the output url.
 func declare(t *testing.T, a *journal.Args, options ...graph.Option) *graph.Graph {
 	t.Helper()
 	return graphtest.Run(t, func(ctx *pulumi.Context) error {
-		_, err := journal.New(ctx, "journal", a)
-		return err
+		j, err := journal.New(ctx, "journal", a)
+		if err != nil {
+			return err
+		}
+		ctx.Export("url", j.Exposure.URL)
+		return nil
 	}, options...)
 }
 
@@ -344,17 +348,7 @@ func TestTheURLSaysWhatUsersType(t *testing.T) {
 		"https://journal.example.com/":   {Host: "journal.example.com", TLS: journal.TLSArgs{Secret: "journal-tls"}},
 	} {
 		t.Run(want, func(t *testing.T) {
-			a := args()
-			a.Exposure = exposure
-			g, err := graph.Run(func(ctx *pulumi.Context) error {
-				j, err := journal.New(ctx, "journal", a)
-				if err != nil {
-					return err
-				}
-				ctx.Export("url", j.Exposure.URL)
-				return nil
-			})
-			require.NoError(t, err)
+			g := exposed(t, exposure)
 			assert.Equal(t, want, g.Outputs()["url"])
 			if exposure.TLS.Secret != "" {
 				r := graphtest.Find(t, g, ingress, "journal-exposure")
