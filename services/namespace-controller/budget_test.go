@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io/fs"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,7 +10,6 @@ import (
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"example.com/journal/services/namespace-controller/api"
 )
@@ -106,33 +103,13 @@ func TestACachedQuotaKeepsWhatABudgetIsMadeOf(t *testing.T) {
 
 func TestTheTypesOfTheBudgetAreThoseOfItsDefinition(t *testing.T) {
 	t.Parallel()
-	text, err := fs.ReadFile(repository, budgetFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var crd apiextensions.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(text, &crd); err != nil {
-		t.Fatal(err)
-	}
-	version := crd.Spec.Versions[0]
-	if crd.Spec.Group != api.GroupVersion.Group || version.Name != api.GroupVersion.Version {
-		t.Errorf("is %s/%s, want %s", crd.Spec.Group, version.Name, api.GroupVersion)
-	}
+	version := definition(t, budgetFile)
 	status := version.Schema.OpenAPIV3Schema.Properties["status"].Properties
 	for _, compared := range []struct {
 		of      reflect.Type
 		defined map[string]apiextensions.JSONSchemaProps
 	}{{reflect.TypeFor[api.BudgetStatus](), status}, {reflect.TypeFor[api.NamespaceAmounts](), status["namespaces"].Items.Schema.Properties}} {
-		var fields []string
-		for _, field := range reflect.VisibleFields(compared.of) {
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
-				fields = append(fields, name)
-			}
-		}
-		slices.Sort(fields)
-		if defined := slices.Sorted(maps.Keys(compared.defined)); !slices.Equal(fields, defined) {
-			t.Errorf("%s has %v in Go and %v in the definition", compared.of, fields, defined)
-		}
+		hasFields(t, compared.of, compared.defined)
 	}
 	for _, column := range version.AdditionalPrinterColumns {
 		if _, there := status[strings.TrimPrefix(column.JSONPath, ".status.")]; !there {
