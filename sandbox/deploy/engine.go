@@ -14,7 +14,6 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/cmdutil"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
@@ -127,15 +126,13 @@ func (s *Stack) settings() (workspace.ProjectStack, error) {
 		return workspace.ProjectStack{}, err
 	}
 	stack.SecretsProvider, stack.EncryptedKey, stack.EncryptionSalt = former.SecretsProvider, former.EncryptedKey, former.EncryptionSalt
-	if stack.Config == nil {
-		stack.Config = pulumiconfig.Map{}
-	}
 	for key, value := range stack.Config {
 		if value.Secure() {
 			return workspace.ProjectStack{}, fmt.Errorf("%s: encrypted for another Pulumi, whose key is not here; use a stack without secrets, or `pulumi up` itself", key)
 		}
 	}
-	return *stack, s.override(stack.Config)
+	err = s.override(&stack.Config)
+	return *stack, err
 }
 
 // passphrase returns the passphrase of the stacks' secrets. It is created the first time.

@@ -1,13 +1,12 @@
 package deploy
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	pulumiconfig "github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"gopkg.in/yaml.v3"
 )
 
 // Override sets a value of a configuration by its path, such as redis.storage.class, and leaves the values beside it as they
@@ -32,47 +31,21 @@ func Override(config map[string]any, path string, value any) {
 	}
 }
 
-// override applies the overrides to the configuration of a stack, each to the key that its path begins with.
-func (s *Stack) override(config pulumiconfig.Map) error {
+// override applies the overrides to the configuration of a stack, through the form that it has in the stack's file.
+func (s *Stack) override(config *pulumiconfig.Map) error {
+	text, err := yaml.Marshal(*config)
+	if err != nil {
+		return err
+	}
 	values := map[string]any{}
-	paths := slices.Sorted(maps.Keys(s.config.Overrides)) // an object comes before its fields
-	for _, path := range paths {
-		name, _, _ := strings.Cut(path, ".")
-		has, set := config[s.key(name)]
-		if _, begun := values[name]; begun || !set {
-			continue
-		}
-		text, err := has.Value(pulumiconfig.NewPanicCrypter()) // nothing is encrypted
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		var value any = text
-		if has.Object() {
-			if err := json.Unmarshal([]byte(text), &value); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		values[name] = value
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return err
 	}
-	for _, path := range paths {
-		Override(values, path, s.config.Overrides[path])
+	for _, path := range slices.Sorted(maps.Keys(s.config.Overrides)) { // an object comes before its fields
+		Override(values, string(s.project.Name)+":"+path, s.config.Overrides[path])
 	}
-	for _, path := range paths {
-		name, _, _ := strings.Cut(path, ".")
-		value, set := values[name]
-		if !set {
-			delete(config, s.key(name))
-			continue
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		config[s.key(name)] = pulumiconfig.NewObjectValue(string(text))
+	if text, err = yaml.Marshal(values); err != nil {
+		return err
 	}
-	return nil
-}
-
-func (s *Stack) key(name string) pulumiconfig.Key {
-	return pulumiconfig.MustMakeKey(string(s.project.Name), name)
+	return yaml.Unmarshal(text, config)
 }
