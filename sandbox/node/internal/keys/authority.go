@@ -6,12 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -32,14 +30,6 @@ const skew = time.Hour
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
-}
-
-// subject says what a certificate is for: a client's user and groups, or a server's names and addresses.
-type subject struct {
-	user      string
-	groups    []string
-	names     []string
-	addresses []net.IP
 }
 
 // openAuthority reads the authority from folder, or creates it there at the cluster's first start.
@@ -75,23 +65,19 @@ func encode(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: der})
 }
 
-// issue makes a new key and a certificate for it, both in PEM.
-func (a *authority) issue(s subject) (certificatePEM, keyPEM []byte, err error) {
+// issue makes a new key and a certificate for it, both in PEM. The template says whose it is: a client's, or that of a server, which
+// has addresses.
+func (a *authority) issue(template x509.Certificate) (certificatePEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := time.Now()
-	usage := x509.ExtKeyUsageClientAuth
-	if len(s.addresses) > 0 {
-		usage = x509.ExtKeyUsageServerAuth
+	template.NotBefore, template.NotAfter = time.Now().Add(-skew), time.Now().Add(lifetime)
+	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if len(template.IPAddresses) > 0 {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
-	certificate, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		Subject:   pkix.Name{CommonName: s.user, Organization: s.groups},
-		NotBefore: now.Add(-skew), NotAfter: now.Add(lifetime),
-		DNSNames: s.names, IPAddresses: s.addresses,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
-	}, a.certificate, key.Public(), a.key)
+	certificate, err := x509.CreateCertificate(rand.Reader, &template, a.certificate, key.Public(), a.key)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,8 @@ package keys
 
 import (
 	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -38,16 +40,16 @@ const FrontProxy = "front-proxy-client"
 
 // clients are the users of the cluster, each with a kubeconfig. Kubernetes grants the rights of the first five, and the addons
 // those of the others.
-var clients = map[string]subject{
-	Admin:                     {user: "sandbox-admin", groups: []string{"system:masters"}},
-	"kube-controller-manager": {user: "system:kube-controller-manager"},
-	"kube-scheduler":          {user: "system:kube-scheduler"},
-	"kubelet":                 {user: "system:node:" + machine.Name, groups: []string{"system:nodes"}},
-	"kube-proxy":              {user: "system:kube-proxy"},
-	"coredns":                 {user: "sandbox:coredns"},
-	"local-storage":           {user: "sandbox:local-storage"},
-	"network-policy":          {user: "sandbox:network-policy"},
-	"traefik":                 {user: "sandbox:traefik"},
+var clients = map[string]pkix.Name{
+	Admin:                     {CommonName: "sandbox-admin", Organization: []string{"system:masters"}},
+	"kube-controller-manager": {CommonName: "system:kube-controller-manager"},
+	"kube-scheduler":          {CommonName: "system:kube-scheduler"},
+	"kubelet":                 {CommonName: "system:node:" + machine.Name, Organization: []string{"system:nodes"}},
+	"kube-proxy":              {CommonName: "system:kube-proxy"},
+	"coredns":                 {CommonName: "sandbox:coredns"},
+	"local-storage":           {CommonName: "sandbox:local-storage"},
+	"network-policy":          {CommonName: "sandbox:network-policy"},
+	"traefik":                 {CommonName: "sandbox:traefik"},
 }
 
 // Kubeconfig returns the path of the kubeconfig with which a client inside the node reaches the API server.
@@ -65,10 +67,21 @@ func Write(outside string, port int) error {
 		return err
 	}
 	_, _, err = keyutil.LoadOrGenerateKeyFile(ServiceAccountKey)
+	loopback, node := net.IPv4(127, 0, 0, 1), net.ParseIP(machine.NodeIP)
 	errs := []error{
 		err,
 		writeKubeconfig(outside, fmt.Sprintf("https://127.0.0.1:%d", port), main, clients[Admin]),
-		writeCertificates(main, frontProxy),
+		writeCertificate("apiserver", main, x509.Certificate{
+			Subject:     pkix.Name{CommonName: "kube-apiserver"},
+			DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+			IPAddresses: []net.IP{loopback, node, net.ParseIP(machine.ServiceIP)},
+		}),
+		// The API server is a client of the kubelet and of aggregated API servers.
+		writeCertificate("apiserver-kubelet", main, x509.Certificate{Subject: pkix.Name{CommonName: "sandbox:apiserver"}}),
+		writeCertificate("apiserver-proxy", frontProxy, x509.Certificate{Subject: pkix.Name{CommonName: FrontProxy}}),
+		writeCertificate("kubelet", main, x509.Certificate{
+			Subject: clients["kubelet"], DNSNames: []string{machine.Name}, IPAddresses: []net.IP{loopback, node},
+		}),
 		writeEncryption(),
 	}
 	for name, client := range clients {
@@ -77,38 +90,19 @@ func Write(outside string, port int) error {
 	return errors.Join(errs...)
 }
 
-// writeCertificates writes the certificates of the API server and the kubelet, and the API server's client certificates.
-func writeCertificates(main, frontProxy *authority) error {
-	loopback, node := net.IPv4(127, 0, 0, 1), net.ParseIP(machine.NodeIP)
-	for _, c := range []struct {
-		name    string
-		issuer  *authority
-		subject subject
-	}{
-		{"apiserver", main, subject{
-			user:      "kube-apiserver",
-			names:     []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-			addresses: []net.IP{loopback, node, net.ParseIP(machine.ServiceIP)},
-		}},
-		{"apiserver-kubelet", main, subject{user: "sandbox:apiserver"}},
-		{"apiserver-proxy", frontProxy, subject{user: FrontProxy}},
-		{"kubelet", main, subject{user: "system:node:" + machine.Name, names: []string{machine.Name}, addresses: []net.IP{loopback, node}}},
-	} {
-		certificate, key, err := c.issuer.issue(c.subject)
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(machine.Run, c.name)
-		if err := errors.Join(disk.Write(path+".crt", certificate, 0o600), disk.Write(path+".key", key, 0o600)); err != nil {
-			return err
-		}
+// writeCertificate issues a certificate, and writes it and its key into machine.Run.
+func writeCertificate(name string, issuer *authority, template x509.Certificate) error {
+	certificate, key, err := issuer.issue(template)
+	if err != nil {
+		return err
 	}
-	return nil
+	path := filepath.Join(machine.Run, name)
+	return errors.Join(disk.Write(path+".crt", certificate, 0o600), disk.Write(path+".key", key, 0o600))
 }
 
 // writeKubeconfig issues a client certificate for the user, and writes a kubeconfig with it.
-func writeKubeconfig(path, server string, authority *authority, user subject) error {
-	certificate, key, err := authority.issue(user)
+func writeKubeconfig(path, server string, authority *authority, user pkix.Name) error {
+	certificate, key, err := authority.issue(x509.Certificate{Subject: user})
 	if err != nil {
 		return err
 	}

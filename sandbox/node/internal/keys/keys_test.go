@@ -3,6 +3,7 @@ package keys
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
 	"net"
@@ -37,14 +38,14 @@ func TestAuthoritiesAreKeptAndTheirCertificatesHold(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(first.certificate)
-	client := parse(t, again, subject{user: "alice", groups: []string{"team-a"}})
+	client := parse(t, again, x509.Certificate{Subject: pkix.Name{CommonName: "alice", Organization: []string{"team-a"}}})
 	if client.Subject.CommonName != "alice" || strings.Join(client.Subject.Organization, " ") != "team-a" {
 		t.Errorf("the client is %s", client.Subject)
 	}
 	if _, err := client.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Error(err)
 	}
-	server := parse(t, again, subject{user: "server", names: []string{"localhost"}, addresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	server := parse(t, again, x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	for _, name := range []string{"localhost", "127.0.0.1"} {
 		if _, err := server.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
 			t.Error(err)
@@ -63,7 +64,7 @@ func TestKubeconfigLeadsToTheServerThatTheAuthorityVouchesFor(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
-	certificate, key, err := authority.issue(subject{user: "server", addresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	certificate, key, err := authority.issue(x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestKubeconfigLeadsToTheServerThatTheAuthorityVouchesFor(t *testing.T) {
 	defer server.Close()
 
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := writeKubeconfig(path, server.URL, authority, subject{user: "alice"}); err != nil {
+	if err := writeKubeconfig(path, server.URL, authority, pkix.Name{CommonName: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
@@ -102,9 +103,9 @@ func TestKubeconfigLeadsToTheServerThatTheAuthorityVouchesFor(t *testing.T) {
 	}
 }
 
-func parse(t *testing.T, a *authority, s subject) *x509.Certificate {
+func parse(t *testing.T, a *authority, template x509.Certificate) *x509.Certificate {
 	t.Helper()
-	text, _, err := a.issue(s)
+	text, _, err := a.issue(template)
 	if err != nil {
 		t.Fatal(err)
 	}
