@@ -3,11 +3,12 @@
 package components
 
 import (
-	"bytes"
 	"cmp"
 	"embed"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"text/template"
@@ -27,17 +28,11 @@ const (
 	IngressClass = "traefik"
 )
 
-// Component is one program of the cluster.
-type Component struct {
-	process.Program
-	Ready string // where it answers when it is ready, in the form that ready.At takes; empty if it has no way to say so
-}
-
 //go:embed config
 var configs embed.FS
 
 // Configure writes the configuration files of all components into a folder, and returns the components by name.
-func Configure(folder string, cgroup machine.Cgroup) (map[string]Component, error) {
+func Configure(folder string, cgroup machine.Cgroup) (map[string]process.Program, error) {
 	values := map[string]any{
 		"Name": machine.Name, "Run": machine.Run, "Bin": machine.Bin, "Logs": machine.Logs, "Cgroup": cgroup,
 		"NodeIP": machine.NodeIP, "PodCIDR": machine.PodCIDR, "ServiceCIDR": machine.ServiceCIDR,
@@ -46,24 +41,17 @@ func Configure(folder string, cgroup machine.Cgroup) (map[string]Component, erro
 		"FrontProxy": keys.FrontProxy, "FrontProxyAuthority": keys.FrontProxyAuthority,
 		"PauseImage": PauseImage, "IngressClass": IngressClass, "ContainerdSocket": "/run/containerd/containerd.sock",
 	}
-	templates := template.New("").Option("missingkey=error")
 	err := fs.WalkDir(configs, "config", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := configs.ReadFile(name)
+		parsed, err := template.New(path.Base(name)).Option("missingkey=error").ParseFS(configs, name)
 		if err != nil {
 			return err
 		}
-		parsed, err := templates.New(name).Parse(string(text))
-		if err != nil {
-			return err
-		}
-		var filled bytes.Buffer
-		if err := parsed.Execute(&filled, values); err != nil {
-			return err
-		}
-		return disk.Write(filepath.Join(folder, strings.TrimPrefix(name, "config/")), filled.Bytes(), 0o600)
+		return disk.Replace(filepath.Join(folder, strings.TrimPrefix(name, "config/")), 0o600, func(w io.Writer) error {
+			return parsed.Execute(w, values)
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -72,19 +60,16 @@ func Configure(folder string, cgroup machine.Cgroup) (map[string]Component, erro
 	if err != nil {
 		return nil, err
 	}
-	var components map[string]Component
+	var components map[string]process.Program
 	if err := yaml.UnmarshalStrict(text, &components); err != nil {
 		return nil, err
 	}
 	for name, c := range components {
-		c.Name, c.Path = name, cmp.Or(c.Path, kubernetes)
+		c.Name, c.Path = name, cmp.Or(c.Path, machine.Bin+"/kubernetes") // the executable that holds all of Kubernetes
 		components[name] = c
 	}
 	return components, nil
 }
-
-// kubernetes is the executable that holds all of Kubernetes.
-const kubernetes = machine.Bin + "/kubernetes"
 
 // Addons are the kubectl commands, in order, that bring the objects of every cluster of the sandbox up to date, also after an
 // upgrade: first the CRDs of Traefik and of the Gateway API, in the versions that Traefik is built with, then the RBAC rules of

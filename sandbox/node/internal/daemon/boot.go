@@ -74,7 +74,7 @@ func (d *daemon) boot(ctx context.Context) error {
 // start starts a component and returns when it is ready. When the component ends, so does the node.
 func (d *daemon) start(ctx context.Context, name string) error {
 	c := d.components[name]
-	p, err := process.Start(machine.Logs, c.Program)
+	p, err := process.Start(machine.Logs, c)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type daemon struct {
 	statusFile string // as seen from the current root
 	listeners  [3]net.Listener
 	cluster    *ready.Cluster
-	components map[string]components.Component
+	components map[string]process.Program
 	fail       context.CancelCauseFunc // ends the node
 
 	mu      sync.Mutex

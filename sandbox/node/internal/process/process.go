@@ -16,12 +16,13 @@ import (
 // the go command, whose garbage collector settings would apply to them.
 var Environment = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/run", "LANG=C.UTF-8"}
 
-// Program says what to start.
+// Program says what to start, and where to ask whether it does its work yet.
 type Program struct {
-	Name string   // also the name of its log
-	Path string   // the executable
-	Args []string // without the program's name
-	Env  []string // in addition to Environment
+	Name  string   // also the name of its log
+	Path  string   // the executable
+	Args  []string // without the program's name
+	Env   []string // in addition to Environment
+	Ready string   // where it answers when it is ready, in the form that ready.At takes; empty if it has no way to say so
 }
 
 // Process is a started program.
