@@ -47,18 +47,15 @@ func (c Cgroup) Make(ctx context.Context) error {
 	if err := c.Remove(ctx); err != nil {
 		return err
 	}
+	var errs []error
 	for _, root := range hierarchies() {
 		folder := filepath.Join(root, string(c))
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
+		errs = append(errs, os.MkdirAll(folder, 0o755))
 		if unified() {
-			if err := errors.Join(delegate(root), delegate(folder)); err != nil {
-				return err
-			}
+			errs = append(errs, delegate(root), delegate(folder))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // delegate enables for the children of a version 2 cgroup the controllers that the kubelet wants.

@@ -44,11 +44,8 @@ func run(args []string) error {
 		_, err = io.Copy(os.Stdout, response.Body)
 		return err
 	case "dial":
-		connection, err := net.DialTimeout("tcp", args[1], 2*time.Second)
-		if err != nil {
-			return err
-		}
-		return connection.Close()
+		_, err := net.DialTimeout("tcp", args[1], 2*time.Second)
+		return err
 	case "threads":
 		return threads(ctx, args[1])
 	case "id":
@@ -81,28 +78,19 @@ func threads(ctx context.Context, text string) error {
 
 // serve answers with the file at path, to which each start and each SIGTERM adds a word.
 func serve(ctx context.Context, path string) error {
-	if err := add(path, "started "); err != nil {
+	words, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := words.WriteString("started "); err != nil {
 		return err
 	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
 	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: time.Second}
-	go func() {
-		<-ctx.Done()
-		_ = add(path, "ended ")
-		_ = server.Close()
-	}()
+	context.AfterFunc(ctx, func() {
+		_, _ = words.WriteString("ended ")
+		os.Exit(0)
+	})
 	fmt.Println("serving", path)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-func add(path, word string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(word)
-	return errors.Join(err, file.Close())
+	return server.ListenAndServe()
 }
