@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -57,18 +58,15 @@ func (c *foreign) checkImages(decided stacks.Config) error {
 	if c.TakesImages() {
 		return nil
 	}
-	var errs []error
-	images := []struct{ path, reference string }{
-		{"journal:api.image", fmt.Sprint(decided.Journal.API.Image)}, {"journal:frontend.image", fmt.Sprint(decided.Journal.Frontend.Image)},
-	}
-	if decided.Claims != nil {
-		images = append(images, struct{ path, reference string }{"journal:claims.image", fmt.Sprint(decided.Claims.Image)})
-	}
-	for _, image := range images {
-		if strings.HasSuffix(image.reference, placeholder) {
-			errs = append(errs, fmt.Errorf("%s %q: stands for an image that is yet to be built; name a registry that you push to and the cluster pulls from, such as REGISTRY=registry.example.com/team-a",
-				image.path, image.reference))
+	built := func(key string, image pulumi.StringInput) error {
+		if reference := fmt.Sprint(image); strings.HasSuffix(reference, placeholder) {
+			return fmt.Errorf("%s %q: stands for an image that is yet to be built; name a registry that you push to and the cluster pulls from, such as REGISTRY=registry.example.com/team-a", key, reference)
 		}
+		return nil
+	}
+	errs := []error{built("journal:api.image", decided.Journal.API.Image), built("journal:frontend.image", decided.Journal.Frontend.Image)}
+	if decided.Claims != nil {
+		errs = append(errs, built("journal:claims.image", decided.Claims.Image))
 	}
 	return errors.Join(errs...)
 }

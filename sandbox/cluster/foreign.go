@@ -167,10 +167,7 @@ func (c *foreign) Address(ctx context.Context, page *url.URL, namespace string) 
 	if err := addresses.Parse(ingress + gateway); err != nil {
 		return "", err
 	}
-	port := page.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[page.Scheme]
-	}
+	port := cmp.Or(page.Port(), map[string]string{"http": "80", "https": "443"}[page.Scheme])
 	for _, path := range []string{"/apis/networking.k8s.io/v1/namespaces/%s/ingresses", "/apis/gateway.networking.k8s.io/v1/namespaces/%s/gateways"} {
 		text, err := c.client.RESTClient().Get().AbsPath(fmt.Sprintf(path, namespace)).Param("labelSelector", "app=exposure").Do(ctx).Raw()
 		if apierrors.IsNotFound(err) {

@@ -22,41 +22,35 @@ func smallerRequests(decided stacks.Config, cpus int, memory uint64) (values map
 	values = map[string]any{}
 	var notes []string
 	parts := decided.Journal.Demand()
-	for _, r := range []struct {
-		key, name string
-		has       *big.Rat
-		of        func(kube.Resources) (request, limit string)
-		format    func(*big.Rat) string
-	}{
-		{"cpu", "CPUs", big.NewRat(int64(cpus), 1), func(r kube.Resources) (string, string) { return r.CPU, r.CPULimit }, rules.FormatNumber},
-		{"memory", "of memory", new(big.Rat).SetUint64(memory), func(r kube.Resources) (string, string) { return r.Memory, r.MemoryLimit }, rules.FormatBytes},
-	} {
+	shrink := func(key, unit string, has *big.Rat, format func(*big.Rat) string, of func(kube.Resources) (request, limit string)) {
 		sum := new(big.Rat)
 		for _, part := range parts {
-			request, _ := r.of(part.Resources)
+			request, _ := of(part.Resources)
 			each, err := rules.ParseQuantity(request)
 			if err != nil {
-				return nil, "" // the check of the stack reports it
+				return // the check of the stack reports it
 			}
 			sum.Add(sum, each.Mul(each, big.NewRat(int64(part.Replicas+part.Surge), 1)))
 		}
-		room := new(big.Rat).Mul(share, r.has)
+		room := new(big.Rat).Mul(share, has)
 		if sum.Cmp(room) <= 0 {
-			continue
+			return
 		}
 		factor := room.Quo(room, sum)
 		for _, part := range parts {
-			request, limit := r.of(part.Resources)
+			request, limit := of(part.Resources)
 			each, _ := rules.ParseQuantity(request)
-			smaller := r.format(each.Mul(each, factor))
+			smaller := format(each.Mul(each, factor))
 			if rules.CompareQuantities(smaller, request) >= 0 {
 				continue // rounding left nothing to gain
 			}
-			path := part.Part + ".resources." + r.key
+			path := part.Part + ".resources." + key
 			values[path], values[path+"Limit"] = smaller, limit
-			notes = append(notes, fmt.Sprintf("%s %s %s instead of %s", part.Part, smaller, r.name, request))
+			notes = append(notes, fmt.Sprintf("%s %s %s instead of %s", part.Part, smaller, unit, request))
 		}
 	}
+	shrink("cpu", "CPUs", big.NewRat(int64(cpus), 1), rules.FormatNumber, func(r kube.Resources) (string, string) { return r.CPU, r.CPULimit })
+	shrink("memory", "of memory", new(big.Rat).SetUint64(memory), rules.FormatBytes, func(r kube.Resources) (string, string) { return r.Memory, r.MemoryLimit })
 	if len(notes) == 0 {
 		return nil, ""
 	}
