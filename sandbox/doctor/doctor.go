@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
 )
 
 //go:embed doctor.sh
@@ -20,18 +19,14 @@ var script string
 func Check(ctx context.Context, need string, env []string) error {
 	cmd := exec.CommandContext(ctx, "bash", "-c", script, "doctor.sh", "--missing", "--for", need)
 	cmd.Env = env
-	var missing, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &missing, &complaint
-	err := cmd.Run()
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	missing, err := cmd.Output()
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if cmd.ProcessState.ExitCode() != 1 || missing.Len() == 0 {
+	if cmd.ProcessState.ExitCode() != 1 || len(missing) == 0 {
 		return fmt.Errorf("look at the machine: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
 	}
-	var faults []error
-	for line := range strings.Lines(missing.String()) {
-		faults = append(faults, errors.New(strings.TrimSpace(line)))
-	}
-	return errors.Join(faults...)
+	return errors.New(string(bytes.TrimSpace(missing)))
 }

@@ -38,16 +38,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	root, err := filepath.Abs("..")
-	if err != nil {
-		return err
-	}
 	groups := map[string][]string{"": nil, "node": toolchain.Node, "engine": toolchain.Engine, "node,engine": toolchain.All}
 	names, known := groups[*with]
 	if !known {
 		return fmt.Errorf("-with %q: must be node, engine or node,engine", *with)
 	}
-	if err := toolchain.Build(ctx, root, dir, os.Stderr, append(names, "sandbox")...); err != nil {
+	if err := toolchain.Build(ctx, "..", dir, os.Stderr, append(names, "sandbox")...); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
