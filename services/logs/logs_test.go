@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -152,13 +153,14 @@ func (o *terminal) String() string {
 }
 
 // start serves the cluster and returns a kubeconfig for it, whose context has the namespace alice.
-func start(t *testing.T, c *cluster) string {
+func start(t *testing.T, c http.Handler) string {
 	t.Helper()
-	server := httptest.NewServer(c)
+	server := httptest.NewTLSServer(c) // Without TLS no credential is sent.
 	t.Cleanup(server.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	config := clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: server.URL}},
+		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: server.URL, CertificateAuthorityData: authority}},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"alice": {Token: "of-alice"}},
 		Contexts:       map[string]*clientcmdapi.Context{"c": {Cluster: "c", AuthInfo: "alice", Namespace: "alice"}},
 		CurrentContext: "c",
@@ -318,7 +320,7 @@ func TestResultsOfAQueryThatAreNoLinesAreShownInItsOrder(t *testing.T) {
 func TestAnAnswerThatBreaksOffIsAnError(t *testing.T) {
 	t.Parallel()
 	c := &cluster{lines: map[string][]string{"alice": {line(morning+"1Z", "alice", "api-0", "whole"), `{"_msg":"ha`}}}
-	if _, _, err := typed(t, c); err == nil || !strings.Contains(err.Error(), "unexpected EOF") {
+	if _, _, err := typed(t, c); err == nil || !strings.Contains(err.Error(), "alice: ") {
 		t.Errorf("%v", err)
 	}
 }
@@ -326,35 +328,35 @@ func TestAnAnswerThatBreaksOffIsAnError(t *testing.T) {
 func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		cluster cluster
+		cluster *cluster
 		args    []string
 		says    []string
 	}{
-		"no right": {cluster{lines: map[string][]string{"bob": nil}, refusals: map[string]int{"bob": 403}}, []string{"-n", "bob"},
+		"no right": {&cluster{lines: map[string][]string{"bob": nil}, refusals: map[string]int{"bob": 403}}, []string{"-n", "bob"},
 			[]string{"bob: you may not list logs.observe.journal.example.com there", "says the server", "ask bob@example.com to make you a member"}},
-		"no right to the page": {cluster{lines: map[string][]string{"bob": nil}, refusals: map[string]int{"bob": 403}}, []string{"-n", "bob", "--web"},
+		"no right to the page": {&cluster{lines: map[string][]string{"bob": nil}, refusals: map[string]int{"bob": 403}}, []string{"-n", "bob", "--web"},
 			[]string{"you may not get logs/proxy.observe.journal.example.com there"}},
-		"a namespace that is gone": {cluster{refusals: map[string]int{"claim-x": 403}}, []string{"-n", "claim-x"},
+		"a namespace that is gone": {&cluster{refusals: map[string]int{"claim-x": 403}}, []string{"-n", "claim-x"},
 			[]string{`namespace "claim-x": there is none`, "--tenant TENANT --claimed claim-x"}},
-		"logs are off": {cluster{off: true}, nil, []string{"this cluster keeps no logs", "journal:logs"}},
-		"logs are off for a tenant, said once": {cluster{off: true, lines: map[string][]string{"team-a": nil, "claim-team-a": nil}}, []string{"--tenant", "team-a"},
+		"logs are off": {&cluster{off: true}, nil, []string{"this cluster keeps no logs", "journal:logs"}},
+		"logs are off for a tenant, said once": {&cluster{off: true, lines: map[string][]string{"team-a": nil, "claim-team-a": nil}}, []string{"--tenant", "team-a"},
 			[]string{"this cluster keeps no logs"}},
-		"too many":         {cluster{refusals: map[string]int{"alice": 429}}, nil, []string{"alice: too many requests at once", "try again"}},
-		"no credential":    {cluster{refusals: map[string]int{"alice": 401}}, nil, []string{"does not accept your credential", "onboard"}},
-		"no reader":        {cluster{refusals: map[string]int{"alice": 503}}, nil, []string{"no reader of logs answers", "kubectl get apiservice"}},
-		"a bad query":      {cluster{refusals: map[string]int{"alice": 400}}, []string{"--query", "("}, []string{"alice: says the server"}},
-		"no namespace":     {cluster{}, []string{"-n", ".."}, []string{"may not be '..'"}},
-		"an argument":      {cluster{}, []string{"api-0"}, []string{`argument "api-0"`, "--pod"}},
-		"two places":       {cluster{}, []string{"-A", "-n", "bob"}, []string{"--all-namespaces, --namespace: each says which namespaces to read"}},
-		"a query and more": {cluster{}, []string{"--query", "x", "--pod", "y"}, []string{"a query says everything itself"}},
-		"a followed pipe":  {cluster{}, []string{"-f", "--query", "* | fields a"}, []string{"lines after a pipe are not followed"}},
-		"many faults": {cluster{}, []string{"--limit", "0", "-o", "yaml", "--since", "soon", "--until", "-1h"},
+		"too many":         {&cluster{refusals: map[string]int{"alice": 429}}, nil, []string{"alice: too many requests at once", "try again"}},
+		"no credential":    {&cluster{refusals: map[string]int{"alice": 401}}, nil, []string{"does not accept your credential", "onboard"}},
+		"no reader":        {&cluster{refusals: map[string]int{"alice": 503}}, nil, []string{"no reader of logs answers", "kubectl get apiservice"}},
+		"a bad query":      {&cluster{refusals: map[string]int{"alice": 400}}, []string{"--query", "("}, []string{"alice: says the server"}},
+		"no namespace":     {&cluster{}, []string{"-n", ".."}, []string{"may not be '..'"}},
+		"an argument":      {&cluster{}, []string{"api-0"}, []string{`argument "api-0"`, "--pod"}},
+		"two places":       {&cluster{}, []string{"-A", "-n", "bob"}, []string{"--all-namespaces, --namespace: each says which namespaces to read"}},
+		"a query and more": {&cluster{}, []string{"--query", "x", "--pod", "y"}, []string{"a query says everything itself"}},
+		"a followed pipe":  {&cluster{}, []string{"-f", "--query", "* | fields a"}, []string{"lines after a pipe are not followed"}},
+		"many faults": {&cluster{}, []string{"--limit", "0", "-o", "yaml", "--since", "soon", "--until", "-1h"},
 			[]string{"--limit 0: not from 1 to 10000", `--output "yaml": must be one of text, json`, `--since "soon"`, `--until "-1h"`}},
-		"an end before the start": {cluster{}, []string{"--since", "1h", "--until", "2d"}, []string{`--until "2d": not after --since "1h"`}},
+		"an end before the start": {&cluster{}, []string{"--since", "1h", "--until", "2d"}, []string{`--until "2d": not after --since "1h"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			stdout, _, err := typed(t, &test.cluster, test.args...)
+			stdout, _, err := typed(t, test.cluster, test.args...)
 			if err == nil || stdout != "" {
 				t.Fatalf("%v, %s", err, stdout)
 			}
@@ -436,19 +438,8 @@ func TestAStreamThatMayNotBeReadAnyMoreEnds(t *testing.T) {
 		}
 		c.ServeHTTP(w, r)
 	})
-	server := httptest.NewServer(removed)
-	t.Cleanup(server.Close)
 	var stdout, stderr terminal
-	kubeconfig := start(t, c)
-	config, err := clientcmd.LoadFromFile(kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Clusters["c"].Server = server.URL
-	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
-		t.Fatal(err)
-	}
-	err = execute(t.Context(), kubeconfig, &stdout, &stderr, "--follow")
+	err := execute(t.Context(), start(t, removed), &stdout, &stderr, "--follow")
 	if err == nil || !strings.Contains(err.Error(), "you may not watch logs") || strings.Count(stdout.String(), "first") != 1 {
 		t.Errorf("%v, %s%s", err, &stdout, &stderr)
 	}

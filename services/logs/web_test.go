@@ -49,12 +49,13 @@ func TestThePageOfOneNamespaceIsServedHereAndNothingElse(t *testing.T) {
 	kubeconfig := start(t, c)
 	go func() { ended <- execute(ctx, kubeconfig, &stdout, &stderr, "--web", "--grep", "50%") }()
 	until(t, &stderr, "the page of namespace alice")
-	link, err := url.Parse(strings.TrimSpace(stdout.String()))
+	text, hash, _ := strings.Cut(strings.TrimSpace(stdout.String()), "#/?")
+	link, err := url.Parse(text)
 	if err != nil || !strings.HasPrefix(link.Host, "127.0.0.1:") {
 		t.Fatalf("the link is %q, %v", &stdout, err)
 	}
-	if asked, err := url.ParseQuery(strings.TrimPrefix(link.Fragment, "/?")); err != nil || asked.Get("query") != `_msg:*"50%"*` || asked.Get("g0.range_input") != "3600s" {
-		t.Errorf("the page is asked %q, %v", link.Fragment, err)
+	if asked, err := url.ParseQuery(hash); err != nil || asked.Get("query") != `_msg:*"50%"*` || asked.Get("g0.range_input") != "3600s" {
+		t.Errorf("the page is asked %q, %v", hash, err)
 	}
 	base := strings.TrimSuffix(strings.TrimSuffix("http://"+link.Host+link.Path, pagePath), "/")
 
