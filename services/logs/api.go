@@ -99,7 +99,7 @@ func (a *api) list(ctx context.Context, from source, asked question) ([]row, err
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	request := a.rest.Get().Namespace(from.namespace).Resource("logs").Param("query", asked.query).
-		Param("start", asked.start.UTC().Format(time.RFC3339Nano)).Param("limit", strconv.Itoa(asked.limit))
+		Param("start", asked.start.UTC().Format(time.RFC3339Nano)).Param("limit", strconv.Itoa(asked.limit)).MaxRetries(2)
 	if !asked.end.IsZero() {
 		request.Param("end", asked.end.UTC().Format(time.RFC3339Nano))
 	}
@@ -123,7 +123,8 @@ func (a *api) list(ctx context.Context, from source, asked question) ([]row, err
 
 // watch opens the stream of lines that come from now on.
 func (a *api) watch(ctx context.Context, from source, query string) (io.ReadCloser, error) {
-	return a.rest.Get().Namespace(from.namespace).Resource("logs").Param("query", query).Param("watch", "true").Stream(ctx)
+	return a.rest.Get().Namespace(from.namespace).Resource("logs").Param("query", query).Param("watch", "true").
+		MaxRetries(0).Stream(ctx) // somebody with too many streams learns it at once
 }
 
 // rows reads lines until the stream ends, or gives the error that ends it.

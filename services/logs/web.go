@@ -28,7 +28,7 @@ func (v *viewer) serve(ctx context.Context) error {
 		return v.api.rest.Get().Namespace(from.namespace).Resource("logs").Name("ui").SubResource("proxy")
 	}
 	// A small read shows whether the caller may, before a link is printed.
-	read := below().Suffix("select/logsql/field_names").Param("query", "*").Param("start", v.now().Add(-time.Minute).UTC().Format(time.RFC3339))
+	read := below().Suffix("select/logsql/field_names").Param("query", "*").Param("start", v.now().Add(-time.Minute).UTC().Format(time.RFC3339)).MaxRetries(0)
 	if err := read.Do(ctx).Error(); err != nil {
 		return v.api.explain(ctx, from, "get", "logs/proxy", err)
 	}
