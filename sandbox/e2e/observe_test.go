@@ -14,8 +14,11 @@ import (
 	"time"
 )
 
-// apiService is the API group of the resource metrics.
-const apiService = "v1beta1.metrics.k8s.io"
+// apiServices are the API groups that pods of the cluster serve, by the Deployment and its namespace.
+var apiServices = map[string][2]string{
+	"v1beta1.metrics.k8s.io": {"metrics-server", "journal-observe"},
+	"v1alpha1." + logsGroup:  {"reader", "journal-reader"},
+}
 
 // TestObserve runs what docs/observe.md shows, and checks what it says.
 func TestObserve(t *testing.T) {
@@ -28,9 +31,21 @@ func TestObserve(t *testing.T) {
 	}
 	sweep(t)
 	t.Cleanup(func() { sweep(t) })
-	t.Run("a tenant reads the figures of its own pods, and of no others", figures)
-	t.Run("load adds pods and takes them away, and an update in between does not", scaling)
-	t.Run("a claim still ends once the API group is back", deadAPI)
+	t.Run("meanwhile", func(t *testing.T) { // each waits for most of its time, for something else
+		for sentence, test := range map[string]func(*testing.T){
+			"a tenant reads the lines of its own pods, and of no others": logs,
+			"a tenant reads the figures of its own pods, and of no others, and load adds pods": func(t *testing.T) {
+				t.Run("a tenant reads the figures of its own pods, and of no others", figures)
+				t.Run("load adds pods and takes them away, and an update in between does not", scaling)
+			},
+		} {
+			t.Run(sentence, func(t *testing.T) {
+				t.Parallel()
+				test(t)
+			})
+		}
+	})
+	t.Run("a claim still ends once the API groups are back", deadAPI)
 }
 
 // figures waits for the figures of a pod: they are there after it was looked at twice.
@@ -149,18 +164,23 @@ func burn(t *testing.T) (stop func()) {
 	}
 }
 
-// deadAPI stops the metrics server. The API server then cannot list the objects of a namespace, and so deletes none.
+// deadAPI stops the metrics server and the reader of logs. The API server then cannot list the objects of a namespace, and so
+// deletes none.
 func deadAPI(t *testing.T) {
 	applyClaim(t, "bob", "e2e-dead-api", "1h")
 	namespace := claimedNamespace(t, "e2e-dead-api")
 	scale := func(replicas string) {
-		kubectl(t, "scale", "deployment", "metrics-server", "--namespace", "journal-observe", "--replicas", replicas)
+		for _, deployment := range apiServices {
+			kubectl(t, "scale", "deployment", deployment[0], "--namespace", deployment[1], "--replicas", replicas)
+		}
 	}
 	available := func(want string) func() error {
 		return func() error {
-			text := kubectl(t, "get", "apiservice", apiService, "--output", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
-			if text != want {
-				return fmt.Errorf("available: %q", text)
+			for name := range apiServices {
+				text := kubectl(t, "get", "apiservice", name, "--output", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
+				if text != want {
+					return fmt.Errorf("%s, available: %q", name, text)
+				}
 			}
 			return nil
 		}
@@ -168,6 +188,9 @@ func deadAPI(t *testing.T) {
 	t.Cleanup(func() { scale("2") })
 	scale("0")
 	eventually(t, time.Minute, available("False"))
+	if _, err := readLogs("bob", "--namespace", "bob"); err == nil || !strings.Contains(err.Error(), "the logs cannot be read now") {
+		t.Errorf("without a reader bob is told %v", err)
+	}
 	// Kubernetes' namespace controller asks anew every 30 seconds which groups there are. Until then it would not notice.
 	time.Sleep(35 * time.Second)
 	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-dead-api", "--namespace", "team-a", "--wait=false")

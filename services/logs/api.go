@@ -178,7 +178,7 @@ func (a *api) explain(ctx context.Context, from source, verb, resource string, e
 	case apierrors.IsTooManyRequests(err):
 		return fmt.Errorf("%s: too many requests at once: %w; end another --follow or page of yours, and try again", from, err)
 	case apierrors.IsServiceUnavailable(err):
-		return fmt.Errorf("%s: no reader of logs answers: %w; `kubectl get apiservice v1alpha1.%s` says why", from, err, group)
+		return fmt.Errorf("%s: the logs cannot be read now: %w; `kubectl get apiservice v1alpha1.%s` says whether a reader answers", from, err, group)
 	}
 	return fmt.Errorf("%s: %w", from, err)
 }

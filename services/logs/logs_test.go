@@ -343,7 +343,7 @@ func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
 			[]string{"this cluster keeps no logs"}},
 		"too many":         {&cluster{refusals: map[string]int{"alice": 429}}, nil, []string{"alice: too many requests at once", "try again"}},
 		"no credential":    {&cluster{refusals: map[string]int{"alice": 401}}, nil, []string{"does not accept your credential", "onboard"}},
-		"no reader":        {&cluster{refusals: map[string]int{"alice": 503}}, nil, []string{"no reader of logs answers", "kubectl get apiservice"}},
+		"no reader":        {&cluster{refusals: map[string]int{"alice": 503}}, nil, []string{"the logs cannot be read now", "kubectl get apiservice"}},
 		"a bad query":      {&cluster{refusals: map[string]int{"alice": 400}}, []string{"--query", "("}, []string{"alice: says the server"}},
 		"no namespace":     {&cluster{}, []string{"-n", ".."}, []string{"may not be '..'"}},
 		"an argument":      {&cluster{}, []string{"api-0"}, []string{`argument "api-0"`, "--pod"}},
