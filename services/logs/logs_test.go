@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -72,7 +73,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == below:
 		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "apiVersion": "v1"})
 	case r.URL.Path == below+"/logs":
-		for _, name := range slices.Sorted(keys(c.lines)) {
+		for _, name := range slices.Sorted(maps.Keys(c.lines)) {
 			send(w, c.lines[name])
 		}
 	case c.refusals[namespace] != 0:
@@ -89,16 +90,6 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		fmt.Fprintf(w, "%s of %s", rest, namespace)
-	}
-}
-
-func keys[V any](all map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for key := range all {
-			if !yield(key) {
-				return
-			}
-		}
 	}
 }
 
