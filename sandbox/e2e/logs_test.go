@@ -54,7 +54,7 @@ func logs(t *testing.T) {
 	kubectl(t, "rollout", "status", "daemonset/log-agent", "--namespace", "journal-log-agent", "--timeout=10m") // its image is built beside the deployment
 	canary := unique("canary")
 	secret := strings.Fields(canary)[1]
-	voice := follow(t, "alice", "--namespace", "alice", "--pod", "e2e-voice")
+	voice := follow(t, "--namespace", "alice", "--pod", "e2e-voice")
 	talk(t, "alice", "alice", "e2e-voice", "echo 'the first line'; sleep 65; echo 'after the silence'; sleep 3600")
 	talk(t, "alice", "alice", "e2e-burst", numbered(100_000, "")+"sleep 3600")
 	talk(t, "alice", "alice", "e2e-quiet", `i=0; while :; do i=$((i+1)); echo "n=$i quiet"; sleep 2; done`)
@@ -174,9 +174,9 @@ func counted(user, namespace, pod string) (lines, distinct int, err error) {
 }
 
 // complete waits until a number of different lines of a pod are there.
-func complete(t *testing.T, user, namespace, pod string, want int, timeout time.Duration) (lines int) {
+func complete(t *testing.T, user, namespace, pod string, want int) (lines int) {
 	t.Helper()
-	eventually(t, timeout, func() (err error) {
+	eventually(t, 2*time.Minute, func() (err error) {
 		var distinct int
 		if lines, distinct, err = counted(user, namespace, pod); err == nil && distinct != want {
 			err = fmt.Errorf("%d of %d different lines of %s are there", distinct, want, pod)
@@ -187,7 +187,7 @@ func complete(t *testing.T, user, namespace, pod string, want int, timeout time.
 }
 
 func everyLine(t *testing.T) {
-	lines := complete(t, "alice", "alice", "e2e-burst", 100_000, 2*time.Minute)
+	lines := complete(t, "alice", "alice", "e2e-burst", 100_000)
 	if lines != 100_000 {
 		t.Errorf("%d lines are there for 100,000 numbers", lines)
 	}
@@ -434,7 +434,11 @@ func alicesPage(t *testing.T) {
 	})
 	link, _, _ := strings.Cut(strings.TrimSpace(out.String()), "#")
 	get := func(address string) (int, string) {
-		response, err := http.Get(address) //nolint:gosec // the address is one of this machine
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			return 0, err.Error()
+		}
+		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return 0, err.Error()
 		}
@@ -660,11 +664,11 @@ type followed struct {
 	age map[string]time.Duration
 }
 
-// follow follows lines until the test ends.
-func follow(t *testing.T, user string, args ...string) *followed {
+// follow follows lines as alice until the test ends.
+func follow(t *testing.T, args ...string) *followed {
 	t.Helper()
 	f := &followed{age: map[string]time.Duration{}}
-	cmd := exec.CommandContext(t.Context(), logsProgram(), append(args, "--follow", "--output", "json", "--kubeconfig", tenancy.config[user])...)
+	cmd := exec.CommandContext(t.Context(), logsProgram(), append(args, "--follow", "--output", "json", "--kubeconfig", tenancy.config["alice"])...)
 	out, err := cmd.StdoutPipe()
 	if err := errors.Join(err, cmd.Start()); err != nil {
 		t.Fatal(err)
@@ -782,7 +786,7 @@ func storeAway(t *testing.T) {
 		return nil
 	})
 	ended := time.Now()
-	lines := complete(t, "bob", "team-a", "e2e-load", written, 2*time.Minute)
+	lines := complete(t, "bob", "team-a", "e2e-load", written)
 	t.Logf("the store was away for %s; all %d lines are there %s after it was back and %s after the last, %d of them twice", back.Sub(gone).Round(time.Second),
 		written, time.Since(back).Round(time.Second), time.Since(ended).Round(time.Second), lines-written)
 	mustAs(t, "bob", "", "delete", "pod", "e2e-load", "--namespace", "team-a", "--now")
