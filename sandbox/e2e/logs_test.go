@@ -534,7 +534,9 @@ func goneLogs(t *testing.T) {
 }
 
 func reusedName(t *testing.T) {
-	t.Cleanup(func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=60s") })
+	forget := func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=60s") }
+	t.Cleanup(forget)
+	forget() // of an interrupted run
 	of := func(tenant, text string) {
 		t.Helper()
 		if _, err := tryKubectl(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/tenant: %s}}}", reused, tenant), "create", "--filename", "-"); err != nil {
@@ -547,7 +549,7 @@ func reusedName(t *testing.T) {
 		found(t, "admin", reused, "e2e-writer", text)
 	}
 	of("alice", "from before")
-	kubectl(t, "delete", "namespace", reused, "--timeout=60s")
+	forget()
 	of("bob", "from now")
 	for range 5 { // late lines of the deleted namespace would come now
 		if lines, err := storedLines("admin", "--namespace", reused); err != nil || len(lines) != 1 || lines[0].Text != "from now" {
@@ -742,6 +744,9 @@ func keptAndFenced(t *testing.T) {
 		if level := kubectl(t, "get", "namespace", namespace, "--output", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`); level != "restricted" {
 			t.Errorf("the Pod Security level of %s is %q", namespace, level)
 		}
+	}
+	for _, namespace := range []string{"journal-log-agent", "journal-logs", "journal-reader"} {
+		t.Logf("%s uses\n%s", namespace, kubectl(t, "top", "pods", "--namespace", namespace))
 	}
 	// Only the agents and the reader connect to the store.
 	address := kubectl(t, "get", "service", "log-store", "--namespace", "journal-logs", "--output", "jsonpath={.spec.clusterIP}")
