@@ -52,6 +52,7 @@ func logs(t *testing.T) {
 		t.Fatalf("build logs: %v\n%s", err, text)
 	}
 	kubectl(t, "rollout", "status", "daemonset/log-agent", "--namespace", "journal-log-agent", "--timeout=10m") // its image is built beside the deployment
+	logsBegan = time.Now()
 	canary := unique("canary")
 	secret := strings.Fields(canary)[1]
 	voice := follow(t, "--namespace", "alice", "--pod", "e2e-voice")
@@ -102,11 +103,17 @@ func numbered(count int, pause string) string {
 `, count, pause)
 }
 
+// logsBegan is when the tests of the logs began: the lines of an earlier run are there as well.
+var logsBegan time.Time
+
 // readLogs runs the command logs as a user; admin is the administrator of the cluster.
 func readLogs(user string, args ...string) (stdout string, err error) {
 	config := tenancy.config[user]
 	if user == "admin" {
 		config = world.cluster.Kubeconfig()
+	}
+	if !slices.Contains(args, "--since") {
+		args = append(args, "--since", logsBegan.Format(time.RFC3339))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
