@@ -7,8 +7,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // AdmissionPoliciesArgs are the parameters of the admission policies.

@@ -43,7 +43,7 @@ func (t *Tenant) declareDeployer(ctx *pulumi.Context, name string, a TenantArgs,
 		subjects   rbacv1.SubjectArray
 	}{
 		{DeployerName, DeveloperRole, deployer},
-		{DeployerName + "-tokens", DeployerTokensRole, rbacSubjects(a.Members.Owners)},
+		{DeployerName + "-tokens", DeployerTokensRole, kube.RBACSubjects(a.Members.Owners)},
 	}
 	if a.SecretAccess {
 		bindings = append(bindings, struct {

@@ -6,8 +6,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/declare"
 	"example.com/journal/internal/graphtest"
 )
 

@@ -1,8 +1,8 @@
 package tenancy
 
 import (
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // The names of a tenant's own NetworkPolicies. Admission keeps them for the stack.

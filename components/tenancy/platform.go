@@ -8,8 +8,8 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // PlatformArgs are the parameters of the platform.

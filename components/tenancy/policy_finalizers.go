@@ -6,7 +6,7 @@ import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // finalizerPolicy refuses finalizers that people add: a namespace is not deleted before the last one is removed, and only the

@@ -10,8 +10,8 @@ import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // The image references that rules.CheckImage accepts: an exact version, which includes a build's v<semver>-<git sha>, or a

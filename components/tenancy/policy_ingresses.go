@@ -5,7 +5,7 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // controllerAnnotation matches the annotations that configure controllers of Ingresses, Gateways, load balancers, certificates

@@ -7,7 +7,7 @@ import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // limitPolicy refuses a workload whose pods the LimitRange of its namespace would all refuse. Without it the API server accepts

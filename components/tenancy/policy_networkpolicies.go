@@ -7,7 +7,7 @@ import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // maxNetworkPolicyParts is how many rules one of an owner's NetworkPolicies may have, and how many peers, ports and exceptions

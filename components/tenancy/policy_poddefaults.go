@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // add is the CEL expression for one addition of a JSON patch.

@@ -6,7 +6,7 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // maxGracePeriod is how long, in seconds, a pod may take to stop. A namespace is not deleted before its last pod has stopped.

@@ -3,7 +3,7 @@ package tenancy
 import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // servicePolicy refuses Services that take over addresses. With an external IP, every node sends the traffic for that address

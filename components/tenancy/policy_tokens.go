@@ -7,7 +7,7 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // maxTokenSeconds is the longest validity of a deployer's token: one job of a CI. It is also what `kubectl create token`

@@ -3,7 +3,7 @@ package tenancy
 import (
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
-	"example.com/journal/components/tenancy/internal/admission"
+	"example.com/journal/components/internal/admission"
 )
 
 // volumePolicy lets a tenant have volumes that are provisioned for it, but not existing ones, which can hold somebody's data.

@@ -11,9 +11,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // PullSecretName is the name of the pull secret in the tenants' namespaces. It is fixed: pods keep it for life, and a new

@@ -3,9 +3,9 @@ package tenancy
 import (
 	"strconv"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // What a container may write outside its volumes by default and at most, and the maximum of a whole pod. A full disk stops

@@ -8,9 +8,9 @@ import (
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // The ClusterRoles that bindings refer to.
@@ -140,7 +140,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 		if _, err := rbacv1.NewClusterRoleBinding(ctx, ClusterReaderRole, &rbacv1.ClusterRoleBindingArgs{
 			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ClusterReaderRole), Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
 			RoleRef:  kube.RoleRef("ClusterRole", ClusterReaderRole),
-			Subjects: rbacSubjects(a.Everybody),
+			Subjects: kube.RBACSubjects(a.Everybody),
 		}, pulumi.Parent(r)); err != nil {
 			return nil, fmt.Errorf("roles %q: %w", name, err)
 		}

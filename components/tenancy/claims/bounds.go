@@ -9,9 +9,9 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // claimUID is the CEL expression for the label that only claimed namespaces have, or the empty text.

@@ -6,8 +6,8 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // budgetDefinition is the CustomResourceDefinition of the Budget.

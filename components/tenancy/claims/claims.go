@@ -13,10 +13,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // componentType is the type of the component, as `pulumi stack` shows it.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // network is what the controller makes the NetworkPolicies of: those that differ between the tenants. A claimed namespace has

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // claimedBinding is a RoleBinding that the controller writes in a claimed namespace.

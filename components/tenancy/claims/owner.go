@@ -5,8 +5,8 @@ import (
 
 	admissionv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/admissionregistration/v1"
 
+	"example.com/journal/components/internal/admission"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
 )
 
 // ownerPolicy decides who may write a claim: its owner, whoever manages the claims of the namespace, the controller, and the

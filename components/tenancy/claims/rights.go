@@ -7,10 +7,10 @@ import (
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/admission"
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
 	"example.com/journal/components/tenancy"
-	"example.com/journal/components/tenancy/internal/admission"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // manageVerb is the verb that lets an owner of a tenant change and delete the claims of others in it.

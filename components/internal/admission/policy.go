@@ -24,6 +24,8 @@ type Policy struct {
 	Conditions []Expression
 	// Params is the kind of object that the expressions read as params. The default is none.
 	Params *admissionv1.ParamKindArgs
+	// Outputs are variables whose expressions are known later. They come before the others.
+	Outputs []Output
 	// Variables are expressions that the others use. Each may use those before it.
 	Variables []Expression
 	// Validations must hold for a request to be accepted.
@@ -34,6 +36,12 @@ type Policy struct {
 
 // Expression is an expression in CEL with a name.
 type Expression struct{ Name, CEL string }
+
+// Output is an expression in CEL that is an output, with a name.
+type Output struct {
+	Name string
+	CEL  pulumi.StringInput
+}
 
 // Binding is a ValidatingAdmissionPolicyBinding.
 type Binding struct {
@@ -65,11 +73,14 @@ func Declare(ctx *pulumi.Context, p Policy, parent pulumi.Resource) ([]pulumi.Re
 		}
 		spec.MatchConditions = conditions
 	}
-	if len(p.Variables) > 0 {
-		var variables admissionv1.VariableArray
-		for _, v := range p.Variables {
-			variables = append(variables, admissionv1.VariableArgs{Name: pulumi.String(v.Name), Expression: pulumi.String(v.CEL)})
-		}
+	var variables admissionv1.VariableArray
+	for _, v := range p.Outputs {
+		variables = append(variables, admissionv1.VariableArgs{Name: pulumi.String(v.Name), Expression: v.CEL})
+	}
+	for _, v := range p.Variables {
+		variables = append(variables, admissionv1.VariableArgs{Name: pulumi.String(v.Name), Expression: pulumi.String(v.CEL)})
+	}
+	if len(variables) > 0 {
 		spec.Variables = variables
 	}
 	policy, err := admissionv1.NewValidatingAdmissionPolicy(ctx, p.Name, &admissionv1.ValidatingAdmissionPolicyArgs{

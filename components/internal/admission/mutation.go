@@ -5,8 +5,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"example.com/journal/components/internal/declare"
 	"example.com/journal/components/kube"
-	"example.com/journal/components/tenancy/internal/declare"
 )
 
 // Mutation is a MutatingAdmissionPolicy with one binding: it changes an object before the API server checks it. Kubernetes has
