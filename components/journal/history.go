@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/journal/components/kube"
 	"example.com/journal/components/rules"
 )
 
@@ -24,21 +25,16 @@ type configs []map[string]string
 
 // redisHistory is what the last update of Redis deployed. It is empty before the first update.
 type redisHistory struct {
-	Configs   configs      `json:"configs"`
-	Passwords []int        `json:"passwords"`
-	Storage   *StorageArgs `json:"storage"`
+	Configs   configs       `json:"configs"`
+	Passwords []int         `json:"passwords"`
+	Storage   *kube.Storage `json:"storage"`
 }
 
 // checkAfter returns the rules that arguments with defaults break as an update after the last one.
 func (args RedisArgs) checkAfter(last redisHistory) rules.Faults {
 	var f rules.Faults
 	if had := last.Storage; had != nil {
-		if rules.CompareQuantities(args.Storage.Size, had.Size) < 0 {
-			f.Refuse("storage.size", args.Storage.Size, "the volumes have %s, and Kubernetes shrinks none; write %s or more", had.Size, had.Size)
-		}
-		if args.Storage.Class != had.Class {
-			f.Refuse("storage.class", args.Storage.Class, "the volumes are of class %q, and a volume stays in its class; write that again, or bring up another stack with this class, post the entries to its API, and destroy this one", had.Class)
-		}
+		f = args.Storage.CheckAfter(*had, "bring up another stack with this class, post the entries to its API, and destroy this one").In("storage")
 	}
 	if len(last.Passwords) == 0 {
 		return f

@@ -774,14 +774,14 @@ func TestVolumesGrowInPlaceAndTheirTemplateStays(t *testing.T) {
 func TestVolumesThatWouldShrinkOrChangeTheirClassAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		sentence     string
-		had, storage journal.StorageArgs
+		had, storage kube.Storage
 		refused      string
 	}{
-		{"nothing changes", journal.StorageArgs{Size: "10Gi", Class: "fast"}, journal.StorageArgs{Size: "10Gi", Class: "fast"}, ""},
-		{"the same size in another unit", journal.StorageArgs{}, journal.StorageArgs{Size: "1024Mi"}, ""},
-		{"a smaller size", journal.StorageArgs{Size: "10Gi"}, journal.StorageArgs{Size: "9Gi"}, `redis.storage.size "9Gi": the volumes have 10Gi, and Kubernetes shrinks none; write 10Gi or more`},
-		{"a class where there was none", journal.StorageArgs{}, journal.StorageArgs{Class: "fast"}, `redis.storage.class "fast": the volumes are of class "", and a volume stays in its class; write that again`},
-		{"no class where there was one", journal.StorageArgs{Class: "fast"}, journal.StorageArgs{}, `redis.storage.class "": the volumes are of class "fast"`},
+		{"nothing changes", kube.Storage{Size: "10Gi", Class: "fast"}, kube.Storage{Size: "10Gi", Class: "fast"}, ""},
+		{"the same size in another unit", kube.Storage{}, kube.Storage{Size: "1024Mi"}, ""},
+		{"a smaller size", kube.Storage{Size: "10Gi"}, kube.Storage{Size: "9Gi"}, `redis.storage.size "9Gi": the volumes have 10Gi, and Kubernetes shrinks none; write 10Gi or more`},
+		{"a class where there was none", kube.Storage{}, kube.Storage{Class: "fast"}, `redis.storage.class "fast": the volumes are of class "", and a volume stays in its class; write that again`},
+		{"no class where there was one", kube.Storage{Class: "fast"}, kube.Storage{}, `redis.storage.class "": the volumes are of class "fast"`},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
 			a := args()

@@ -21,8 +21,6 @@ const (
 	maxPasswords = 8
 	// redisGracePeriod is how long, in seconds, Redis may take to send its writes to the replicas and close its files.
 	redisGracePeriod = 30
-	// rolledOutAnnotation records the last generation of the StatefulSet whose rollout an update waited for.
-	rolledOutAnnotation = "journal.example.com/rolled-out-generation"
 	// podNameLabel is the label with the pod's name that the StatefulSet's controller sets on each pod.
 	podNameLabel = "statefulset.kubernetes.io/pod-name"
 	// apiUser is the user of Redis that reads and writes entries.
@@ -55,7 +53,7 @@ type RedisArgs struct {
 	// buffers of replicas and for rewriting the log.
 	MaxMemory string `json:"maxMemory" default:"128Mi" format:"quantity"`
 	// Storage are the parameters of each pod's volume.
-	Storage StorageArgs `json:"storage"`
+	Storage kube.Storage `json:"storage" default:"size=1Gi"`
 	// Passwords are the numbers of the passwords that Redis accepts, the current one first. Each number stands for one password of
 	// every user. To rotate, write a new number in front of the current one: Redis accepts both while its clients move over. A later
 	// update may leave the old one out.
@@ -69,14 +67,6 @@ type RedisArgs struct {
 	DNS kube.DNS `json:"-"`
 	// Clients are the values of the label `app` of the pods in the same namespace that may connect. The default is api.
 	Clients []string `json:"-"`
-}
-
-// StorageArgs are the parameters of the volumes of Redis.
-type StorageArgs struct {
-	// Size is the size of each pod's volume. It can grow if the StorageClass allows it, and never shrink.
-	Size string `json:"size" default:"1Gi" format:"quantity"`
-	// Class is the StorageClass of the volumes. It cannot be changed later. The default is the cluster's.
-	Class string `json:"class"`
 }
 
 // Redis is a StatefulSet whose pod 0 is the primary and whose other pods replicate from it, each on its own volume.
@@ -183,11 +173,7 @@ func (args RedisArgs) check() rules.Faults {
 	if rules.CompareQuantities(args.Resources.MemoryLimit, args.MaxMemory) < 0 {
 		f.Refuse("resources.memoryLimit", args.Resources.MemoryLimit, "below the dataset limit maxMemory of %s, so the kernel would kill Redis before it refuses a write; raise the limit or lower maxMemory", args.MaxMemory)
 	}
-	f.Check("storage.size", args.Storage.Size, rules.CheckBytes(args.Storage.Size))
-	if args.Storage.Class != "" {
-		f.Check("storage.class", args.Storage.Class, rules.CheckObjectName(args.Storage.Class))
-	}
-	return f
+	return append(f, args.Storage.Check().In("storage")...)
 }
 
 // checkPasswords refuses a number that is listed twice, and too many numbers.

@@ -64,7 +64,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 	pod.Container.Env = corev1.EnvVarArray{
 		env("PEERS", serviceHost(services.peers)),
 		env("PRIMARY", serviceHost(services.write)),
-		env("MAX_MEMORY", pulumi.String(redisBytes(a.MaxMemory))),
+		env("MAX_MEMORY", pulumi.String(rules.WholeNumber(a.MaxMemory))),
 		env("MIN_REPLICAS_TO_WRITE", pulumi.String(strconv.Itoa(r.MinReplicas))),
 	}
 	return r.statefulSet(ctx, name, a, services, pod)
@@ -107,7 +107,7 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 			LivenessProbe: redisAlive(5, 6),
 			VolumeMounts: corev1.VolumeMountArray{passwordMount,
 				corev1.VolumeMountArgs{Name: pulumi.String("config"), MountPath: pulumi.String(redisConfigDir), ReadOnly: pulumi.Bool(true)},
-				corev1.VolumeMountArgs{Name: pulumi.String("data"), MountPath: pulumi.String("/data")},
+				corev1.VolumeMountArgs{Name: pulumi.String(kube.DataVolume), MountPath: pulumi.String("/data")},
 			},
 		},
 	}
@@ -125,74 +125,26 @@ func redisAlive(period, failures int) corev1.ProbeArgs {
 
 // statefulSet declares the replicas and waits for them.
 func (r *Redis) statefulSet(ctx *pulumi.Context, name string, a RedisArgs, services services, pod kube.Pod) error {
-	claim := corev1.PersistentVolumeClaimSpecArgs{
-		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
-		Resources:   corev1.VolumeResourceRequirementsArgs{Requests: pulumi.StringMap{"storage": pulumi.String(a.Storage.Size)}},
-	}
-	if a.Storage.Class != "" {
-		claim.StorageClassName = pulumi.String(a.Storage.Class)
-	}
 	set, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: r.part.WorkloadMeta(a.Namespace), // the pods' DNS names begin with its name
 		Spec: appsv1.StatefulSetSpecArgs{
 			Replicas: pulumi.Int(a.Replicas),
 			// Replicas wait for the primary by themselves. Updates still replace one pod at a time.
-			PodManagementPolicy: pulumi.String("Parallel"),
-			ServiceName:         services.peers.Metadata.Name().Elem(),
-			Selector:            metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
-			Template:            pod.Template(),
-			VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
-				Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("data"), Labels: r.part.Labels()},
-				Spec:     claim,
-			}},
+			PodManagementPolicy:  pulumi.String("Parallel"),
+			ServiceName:          services.peers.Metadata.Name().Elem(),
+			Selector:             metav1.LabelSelectorArgs{MatchLabels: r.part.Selector()},
+			Template:             pod.Template(),
+			VolumeClaimTemplates: a.Storage.Claims(r.part),
 		},
-	}, pulumi.Parent(r), kube.Rollout(a.RolloutTimeout), pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"}))
+	}, pulumi.Parent(r), kube.Rollout(a.RolloutTimeout), kube.KeepClaims())
 	if err != nil {
 		return err
 	}
-	volumes, err := r.sizeVolumes(ctx, name, a, set)
+	volumes, err := a.Storage.Resize(ctx, name, set, a.Replicas, r)
 	if err != nil {
 		return err
 	}
 	// After the volumes, so that the history has a new size only once all volumes have it.
-	r.rollout, err = kube.AwaitRollout(ctx, name, set, kube.AwaitArgs{Annotation: rolledOutAnnotation, Timeout: a.RolloutTimeout, After: volumes}, r)
+	r.rollout, err = kube.AwaitRollout(ctx, name, set, kube.AwaitArgs{Timeout: a.RolloutTimeout, After: volumes}, r)
 	return err
-}
-
-// sizeVolumes declares the size of each replica's volume. A StatefulSet's templates are immutable, and replacing it would be
-// an outage. Its template therefore stays as first declared, and its claims are patched. If the class cannot grow volumes, the
-// API server refuses the patch.
-func (r *Redis) sizeVolumes(ctx *pulumi.Context, name string, a RedisArgs, set *appsv1.StatefulSet) (claims []pulumi.Resource, err error) {
-	for i := range a.Replicas {
-		claim, err := corev1.NewPersistentVolumeClaimPatch(ctx, fmt.Sprintf("%s-%d", name, i), &corev1.PersistentVolumeClaimPatchArgs{
-			Metadata: metav1.ObjectMetaPatchArgs{
-				Name:      pulumi.Sprintf("data-%s-%d", set.Metadata.Name().Elem(), i),
-				Namespace: set.Metadata.Namespace(),
-				Annotations: pulumi.StringMap{
-					// The StatefulSet's controller owns the size with which it created the claim.
-					kube.PatchForce: pulumi.String("true"),
-					// The engine would wait for a pending claim if its class binds it only with its first pod.
-					kube.SkipAwait: pulumi.String("true"),
-				},
-			},
-			Spec: corev1.PersistentVolumeClaimSpecPatchArgs{Resources: corev1.VolumeResourceRequirementsPatchArgs{
-				Requests: pulumi.StringMap{"storage": pulumi.String(a.Storage.Size)},
-			}},
-			// A claim outlives its replica, and must always have a size.
-		}, pulumi.Parent(r), pulumi.DependsOn([]pulumi.Resource{set}), pulumi.RetainOnDelete(true))
-		if err != nil {
-			return nil, err
-		}
-		claims = append(claims, claim)
-	}
-	return claims, nil
-}
-
-// redisBytes is a checked quantity in bytes: Redis reads Mi as an error and M as 1000 squared.
-func redisBytes(quantity string) string {
-	bytes, err := rules.ParseQuantity(quantity)
-	if err != nil {
-		return quantity
-	}
-	return bytes.FloatString(0)
 }

@@ -76,6 +76,9 @@ func ManagedLabels(partOf string) map[string]string {
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/
 const RestrictedPods = "restricted"
 
+// PrivilegedPods is the standard that refuses nothing.
+const PrivilegedPods = "privileged"
+
 // PodSecurityLabels returns the labels that enforce a Pod Security Standard in a namespace. Whichever one they enforce, they
 // also warn about what violates the restricted one.
 func PodSecurityLabels(standard string) map[string]string {

@@ -35,24 +35,28 @@ type Pod struct {
 	TerminationGracePeriod int
 	// PriorityClass is the name of the pod's PriorityClass. The default is the cluster's.
 	PriorityClass pulumi.StringInput
+	// Group is the group that the container runs as. The default is UserID.
+	Group *int
+	// Prepare runs to its end before the container, as root without any capability: it may change what belongs to root, and
+	// nothing else. By default there is none. A namespace that is not privileged refuses the pod.
+	Prepare *corev1.ContainerArgs
+	// Tolerations are the taints that the pod tolerates. None by default.
+	Tolerations corev1.TolerationArrayInput
 }
 
-// Template returns a pod template that satisfies the "restricted" Pod Security Standard: it runs as an ordinary user
+// Template returns a pod template that satisfies the "restricted" Pod Security Standard, without Prepare: it runs as an ordinary user
 // on a read-only root file system, without capabilities, privilege escalation or an API token, under the runtime's
 // seccomp profile. Pods of one part are spread over the nodes.
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func (p Pod) Template() corev1.PodTemplateSpecArgs {
-	container := p.Container
-	container.ImagePullPolicy = pulumi.String("IfNotPresent")
-	container.SecurityContext = corev1.SecurityContextArgs{
-		AllowPrivilegeEscalation: pulumi.Bool(false),
-		Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
-		Privileged:               pulumi.Bool(false),
-		ReadOnlyRootFilesystem:   pulumi.Bool(true),
-		RunAsGroup:               pulumi.Int(UserID),
-		RunAsNonRoot:             pulumi.Bool(true),
-		RunAsUser:                pulumi.Int(UserID),
-		SeccompProfile:           corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	group := UserID
+	if p.Group != nil {
+		group = *p.Group
+	}
+	container := hardened(p.Container, UserID, group)
+	var before corev1.ContainerArrayInput
+	if p.Prepare != nil {
+		before = corev1.ContainerArray{hardened(*p.Prepare, 0, 0)}
 	}
 	var affinity corev1.AffinityPtrInput
 	if p.Apart {
@@ -84,11 +88,12 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 			Affinity:                     affinity,
 			AutomountServiceAccountToken: pulumi.Bool(false),
 			Containers:                   corev1.ContainerArray{container},
+			InitContainers:               before,
 			EnableServiceLinks:           pulumi.Bool(false), // addresses come from configuration, not from neighbours' names
 			SecurityContext: corev1.PodSecurityContextArgs{
 				FsGroup:             pulumi.Int(UserID),
 				FsGroupChangePolicy: pulumi.String("OnRootMismatch"),
-				RunAsGroup:          pulumi.Int(UserID),
+				RunAsGroup:          pulumi.Int(group),
 				RunAsNonRoot:        pulumi.Bool(true),
 				RunAsUser:           pulumi.Int(UserID),
 				SeccompProfile:      corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
@@ -96,6 +101,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 			PriorityClassName:             p.PriorityClass,
 			ServiceAccountName:            p.ServiceAccount,
 			TerminationGracePeriodSeconds: pulumi.Int(p.TerminationGracePeriod),
+			Tolerations:                   p.Tolerations,
 			TopologySpreadConstraints: corev1.TopologySpreadConstraintArray{corev1.TopologySpreadConstraintArgs{
 				LabelSelector:     metav1.LabelSelectorArgs{MatchLabels: p.Part.Selector()},
 				MaxSkew:           pulumi.Int(1),
@@ -108,6 +114,22 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 			}}, p.Volumes...),
 		},
 	}
+}
+
+// hardened returns the container without privileges, as this user and group of a read-only root file system.
+func hardened(container corev1.ContainerArgs, user, group int) corev1.ContainerArgs {
+	container.ImagePullPolicy = pulumi.String("IfNotPresent")
+	container.SecurityContext = corev1.SecurityContextArgs{
+		AllowPrivilegeEscalation: pulumi.Bool(false),
+		Capabilities:             corev1.CapabilitiesArgs{Drop: pulumi.ToStringArray([]string{"ALL"})},
+		Privileged:               pulumi.Bool(false),
+		ReadOnlyRootFilesystem:   pulumi.Bool(true),
+		RunAsGroup:               pulumi.Int(group),
+		RunAsNonRoot:             pulumi.Bool(user != 0),
+		RunAsUser:                pulumi.Int(user),
+		SeccompProfile:           corev1.SeccompProfileArgs{Type: pulumi.String("RuntimeDefault")},
+	}
+	return container
 }
 
 // SecretKeys are keys of a Secret as files.

@@ -34,10 +34,11 @@ const SkipAwait = "pulumi.com/skipAwait"
 // PatchForce is the annotation of a patch that takes over the fields it sets, whichever manager owns them.
 const PatchForce = "pulumi.com/patchForce"
 
+// rolledOutAnnotation records the last generation of a StatefulSet whose rollout an update waited for.
+const rolledOutAnnotation = "journal.example.com/rolled-out-generation"
+
 // AwaitArgs are the parameters of waiting for a rollout.
 type AwaitArgs struct {
-	// Annotation is the annotation that records the generation of the workload.
-	Annotation string
 	// Timeout is how long, in seconds, the rollout may take.
 	Timeout int
 	// After are the resources to wait for first.
@@ -62,7 +63,7 @@ func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, arg
 			Name:      set.Metadata.Name(),
 			Namespace: set.Metadata.Namespace(),
 			Annotations: pulumi.StringMap{
-				args.Annotation: generation,
+				rolledOutAnnotation: generation,
 				// A patch has its own field manager, with a name that only the state has. If the state was lost, the next
 				// patch takes the annotation over.
 				PatchForce: pulumi.String("true"),

@@ -40,6 +40,16 @@ func ParseQuantity(text string) (*big.Rat, error) {
 	return number.Mul(number, quantityUnits[parts[2]]), nil
 }
 
+// WholeNumber returns a valid quantity without suffix, for programs that know none or others: 64Mi becomes 67108864. An invalid
+// one stays as it is, since its own check reports it.
+func WholeNumber(quantity string) string {
+	number, err := ParseQuantity(quantity)
+	if err != nil {
+		return quantity
+	}
+	return number.FloatString(0)
+}
+
 // FormatBytes returns a number of bytes as a quantity of memory or storage, in whole Gi or else rounded up to whole Mi.
 func FormatBytes(bytes *big.Rat) string {
 	if gi := new(big.Rat).Quo(bytes, quantityUnits["Gi"]); gi.IsInt() {
@@ -84,6 +94,18 @@ func CheckBytes(text string) error {
 	}
 	if value.Cmp(power(1024, 2)) < 0 {
 		return fmt.Errorf("less than 1Mi, so its suffix is probably wrong; write for example 128Mi")
+	}
+	return nil
+}
+
+// CheckRate refuses what is no positive quantity of bytes a second, and one so small that its suffix was forgotten.
+func CheckRate(text string) error {
+	value, err := ParseQuantity(text)
+	if err != nil {
+		return err
+	}
+	if value.Cmp(power(1024, 1)) < 0 {
+		return errors.New("less than 1Ki a second, so its suffix is probably wrong; write for example 4Ki")
 	}
 	return nil
 }

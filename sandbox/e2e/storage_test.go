@@ -37,7 +37,7 @@ metadata: {name: %s}
 `, class, namespace))
 
 	args := journal.RedisArgs{
-		Namespace: pulumi.String(namespace), Image: pulumi.String(image), Storage: journal.StorageArgs{Size: "64Mi", Class: class}, Replicas: 2, DNS: kube.DNS{node.DNS},
+		Namespace: pulumi.String(namespace), Image: pulumi.String(image), Storage: kube.Storage{Size: "64Mi", Class: class}, Replicas: 2, DNS: kube.DNS{node.DNS},
 	}
 	stack := inlineStack(t, func(ctx *pulumi.Context) error {
 		_, err := journal.NewRedis(ctx, "redis", &args)
