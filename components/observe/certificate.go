@@ -26,21 +26,21 @@ var (
 	notAfter  = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// deriveCertificates returns the certificates of a host. They are a function of the secret source and the number, so an update
+// deriveCertificates returns the certificates of a server, such as the metrics service, and its host. They are a function of the secret source and the number, so an update
 // without a change makes the same ones. Another number gives another serving key below the same authority: the API server
 // trusts both, so the pods change theirs one after the other. Nobody stores the authority's key.
-func deriveCertificates(source string, number int, host string) (certificates, error) {
-	authorityKey, err := deriveKey(source, "authority")
+func deriveCertificates(source, server string, number int, host string) (certificates, error) {
+	authorityKey, err := deriveKey(source, server+" authority")
 	if err != nil {
 		return certificates{}, err
 	}
-	servingKey, err := deriveKey(source, fmt.Sprintf("certificate %d", number))
+	servingKey, err := deriveKey(source, fmt.Sprintf("%s certificate %d", server, number))
 	if err != nil {
 		return certificates{}, err
 	}
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "authority of the metrics service"},
+		Subject:      pkix.Name{CommonName: "authority of the " + server},
 		NotBefore:    notBefore, NotAfter: notAfter,
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage:                    x509.KeyUsageCertSign,
@@ -48,7 +48,7 @@ func deriveCertificates(source string, number int, host string) (certificates, e
 	}
 	serving := &x509.Certificate{
 		SerialNumber: big.NewInt(int64(number) + 1),
-		Subject:      pkix.Name{CommonName: "metrics service"}, // the host may be longer than a common name
+		Subject:      pkix.Name{CommonName: server}, // the host may be longer than a common name
 		DNSNames:     []string{host},
 		NotBefore:    notBefore, NotAfter: notAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -77,7 +77,7 @@ func deriveCertificates(source string, number int, host string) (certificates, e
 func deriveKey(source, purpose string) (*ecdsa.PrivateKey, error) {
 	// A scalar of P-256 is not zero and below the order of the curve. One in 2^32 numbers is not, and the next one is taken.
 	for try := range 4 {
-		scalar, err := hkdf.Key(sha256.New, []byte(source), nil, fmt.Sprintf("journal metrics service %s try %d", purpose, try), 32)
+		scalar, err := hkdf.Key(sha256.New, []byte(source), nil, fmt.Sprintf("journal %s try %d", purpose, try), 32)
 		if err != nil {
 			return nil, err
 		}

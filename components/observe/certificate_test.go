@@ -16,7 +16,7 @@ const host = "metrics-server.journal-observe.svc"
 
 func derive(t *testing.T, source string, number int) certificates {
 	t.Helper()
-	c, err := deriveCertificates(source, number, host)
+	c, err := deriveCertificates(source, metricsServer, number, host)
 	require.NoError(t, err)
 	return c
 }
@@ -67,7 +67,7 @@ func TestBothSidesOfAChangeOfTheNumberAreTrusted(t *testing.T) {
 
 func TestTheAuthorityCanSignForNoOtherHost(t *testing.T) {
 	c := derive(t, "secret", 1)
-	key, err := deriveKey("secret", "authority")
+	key, err := deriveKey("secret", metricsServer+" authority")
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(9), Subject: pkix.Name{CommonName: "forged"}, DNSNames: []string{"kubernetes.default.svc"},

@@ -1,12 +1,20 @@
-// Package observe declares what shows how the namespaces of a cluster are used. For now it is MetricsService, the resource
-// metrics that `kubectl top` shows and that HorizontalPodAutoscalers scale by.
+// Package observe declares what shows how the namespaces of a cluster are used: MetricsService, the resource metrics that
+// `kubectl top` shows and that HorizontalPodAutoscalers scale by; LogService, which keeps what the pods write; and Reader, by
+// which people read it with the rights that they have in the namespace.
 //
 // As in the other packages, arguments are plain Go values that are checked before anything is created, and nothing here reads
 // configuration.
 package observe
 
-// metricsType is the type of the component, as `pulumi stack` shows it.
-const metricsType = "journal:components:MetricsService"
+// The types of the components, as `pulumi stack` shows them.
+const (
+	metricsType = "journal:components:MetricsService"
+	logsType    = "journal:components:LogService"
+	readerType  = "journal:components:Reader"
+)
 
 // partOf is the value of app.kubernetes.io/part-of.
 const partOf = "journal"
+
+// httpsPort is the name of the port of an API server.
+const httpsPort = "https"

@@ -10,12 +10,8 @@ import (
 	"example.com/journal/components/kube"
 )
 
-const (
-	// rightsName is the name of the rights, which are not in the namespace.
-	rightsName = "journal-" + metricsApp
-	// frontProxyRole is Kubernetes' role that reads by which certificate an API server is known to aggregated ones.
-	frontProxyRole = "extension-apiserver-authentication-reader"
-)
+// frontProxyRole is Kubernetes' role that reads by which certificate an API server is known to aggregated ones.
+const frontProxyRole = "extension-apiserver-authentication-reader"
 
 // metricsRules are what the metrics server may do: read the kubelets' figures, know which pods and nodes there are, and ask
 // whether a caller, whose name the API server has passed on, may read them. It may not check tokens (tokenreviews), so that
@@ -28,29 +24,47 @@ func metricsRules() rbacv1.PolicyRuleArray {
 	}
 }
 
-// declareRights gives the metrics server's account its rights, and returns the resources.
-func (s *MetricsService) declareRights(ctx *pulumi.Context, name string, part kube.Part, a MetricsServiceArgs) ([]pulumi.Resource, error) {
-	account := rbacv1.SubjectArray{rbacv1.SubjectArgs{
-		Kind: pulumi.String("ServiceAccount"), Name: pulumi.String(metricsApp), Namespace: pulumi.String(a.Namespace),
-	}}
-	meta := func(namespace pulumi.StringPtrInput) metav1.ObjectMetaArgs {
-		return metav1.ObjectMetaArgs{Name: pulumi.String(rightsName), Namespace: namespace, Labels: part.Labels()}
+// readerRules are what the reader may do: know whose a namespace is. The API server has checked who reads what.
+func readerRules() rbacv1.PolicyRuleArray {
+	return rbacv1.PolicyRuleArray{kube.Rule("", kube.ReadVerbs, "namespaces")}
+}
+
+// agentRules are what the agents may do: know the pods of their node, and whose a namespace is. RBAC cannot bound the pods to a
+// node.
+func agentRules() rbacv1.PolicyRuleArray {
+	return rbacv1.PolicyRuleArray{
+		kube.Rule("", []string{"list", "watch"}, "pods"),
+		kube.Rule("", kube.ReadVerbs, "namespaces"),
 	}
-	role, err := rbacv1.NewClusterRole(ctx, name, &rbacv1.ClusterRoleArgs{Metadata: meta(nil), Rules: metricsRules()}, pulumi.Parent(s))
+}
+
+// rightsMeta is the metadata of the rights of a part, which have no namespace or another one.
+func rightsMeta(part kube.Part, namespace pulumi.StringPtrInput) metav1.ObjectMetaArgs {
+	return metav1.ObjectMetaArgs{Name: pulumi.String("journal-" + part.App), Namespace: namespace, Labels: part.Labels()}
+}
+
+// rights give the part's account rights in the whole cluster. They return the resources.
+func (w workload) rights(ctx *pulumi.Context, name string, rules rbacv1.PolicyRuleArray) ([]pulumi.Resource, error) {
+	role, err := rbacv1.NewClusterRole(ctx, name, &rbacv1.ClusterRoleArgs{Metadata: rightsMeta(w.part, nil), Rules: rules}, pulumi.Parent(w.parent))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
 	binding, err := rbacv1.NewClusterRoleBinding(ctx, name, &rbacv1.ClusterRoleBindingArgs{
-		Metadata: meta(nil), RoleRef: kube.RoleRef("ClusterRole", rightsName), Subjects: account,
-	}, pulumi.Parent(s))
+		Metadata: rightsMeta(w.part, nil), RoleRef: kube.RoleRef("ClusterRole", "journal-"+w.part.App), Subjects: w.subject(),
+	}, pulumi.Parent(w.parent))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
-	reader, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
-		Metadata: meta(pulumi.String("kube-system")), RoleRef: kube.RoleRef("Role", frontProxyRole), Subjects: account,
-	}, pulumi.Parent(s))
+	return []pulumi.Resource{role, binding}, nil
+}
+
+// frontProxyRights let the part's account read by which certificate it knows the API server.
+func (w workload) frontProxyRights(ctx *pulumi.Context, name string) (pulumi.Resource, error) {
+	binding, err := rbacv1.NewRoleBinding(ctx, name, &rbacv1.RoleBindingArgs{
+		Metadata: rightsMeta(w.part, pulumi.String("kube-system")), RoleRef: kube.RoleRef("Role", frontProxyRole), Subjects: w.subject(),
+	}, pulumi.Parent(w.parent))
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
-	return []pulumi.Resource{role, binding, reader}, nil
+	return binding, nil
 }
