@@ -46,6 +46,11 @@ type Class struct {
 	MaxCPU string `json:"maxCpu,omitempty" format:"quantity"`
 	// MaxMemory is the highest memory limit that one container may have.
 	MaxMemory string `json:"maxMemory,omitempty" format:"quantity"`
+	// LogRate is how many bytes a second the pods on one node may write to their logs for long, in all namespaces of the tenant
+	// together. What is more is missing in the logs that are kept. It matters where the stack keeps logs.
+	LogRate string `json:"logRate,omitempty" format:"quantity"`
+	// LogBurst is how many bytes they may write at once.
+	LogBurst string `json:"logBurst,omitempty" format:"quantity"`
 }
 
 // defaultBurst is the Burst of the default classes. Requests are what the scheduler fills nodes by, and the pods of a development
@@ -53,11 +58,15 @@ type Class struct {
 // notice each other.
 const defaultBurst = 4
 
+// defaultLogBurst is the LogBurst of the default classes: 300,000 lines of 200 bytes.
+const defaultLogBurst = "64Mi"
+
 // Small is for one developer.
 func Small() Class {
 	return Class{
 		CPU: "2", Burst: defaultBurst, Memory: "4Gi", Storage: "10Gi", Scratch: "10Gi", Pods: 20, Services: 10, LoadBalancers: new(0), VolumeClaims: new(5),
 		ResourceClaims: new(0), Devices: noDevices(), DefaultCPU: "100m", DefaultMemory: "128Mi", MaxCPU: "1", MaxMemory: "2Gi",
+		LogRate: "4Ki", LogBurst: defaultLogBurst,
 	}
 }
 
@@ -66,6 +75,7 @@ func Medium() Class {
 	return Class{
 		CPU: "4", Burst: defaultBurst, Memory: "8Gi", Storage: "50Gi", Scratch: "25Gi", Pods: 50, Services: 20, LoadBalancers: new(0), VolumeClaims: new(10),
 		ResourceClaims: new(0), Devices: noDevices(), DefaultCPU: "100m", DefaultMemory: "128Mi", MaxCPU: "2", MaxMemory: "4Gi",
+		LogRate: "16Ki", LogBurst: defaultLogBurst,
 	}
 }
 
@@ -74,6 +84,7 @@ func Large() Class {
 	return Class{
 		CPU: "8", Burst: defaultBurst, Memory: "16Gi", Storage: "200Gi", Scratch: "50Gi", Pods: 100, Services: 50, LoadBalancers: new(1), VolumeClaims: new(30),
 		ResourceClaims: new(0), Devices: noDevices(), DefaultCPU: "100m", DefaultMemory: "128Mi", MaxCPU: "4", MaxMemory: "8Gi",
+		LogRate: "32Ki", LogBurst: defaultLogBurst,
 	}
 }
 
@@ -103,6 +114,8 @@ func (c Class) With(override Class) Class {
 		DefaultMemory:  cmp.Or(override.DefaultMemory, c.DefaultMemory),
 		MaxCPU:         cmp.Or(override.MaxCPU, c.MaxCPU),
 		MaxMemory:      cmp.Or(override.MaxMemory, c.MaxMemory),
+		LogRate:        cmp.Or(override.LogRate, c.LogRate),
+		LogBurst:       cmp.Or(override.LogBurst, c.LogBurst),
 	}
 }
 
@@ -157,6 +170,8 @@ func (c Class) check(written Class) rules.Faults {
 		f.Check("max"+r.suffix, r.most, r.check(r.most))
 		f = append(f, checkOrder("default"+r.suffix, r.standard, r.writtenStandard, "max"+r.suffix, r.most, r.writtenMost)...)
 	}
+	f.Check("logRate", c.LogRate, rules.CheckRate(c.LogRate))
+	f.Check("logBurst", c.LogBurst, rules.CheckBytes(c.LogBurst))
 	f = append(f, checkOrder("maxMemory", c.MaxMemory, written.MaxMemory, "memory", c.Memory, written.Memory)...)
 	f = append(f, c.checkBurst(written)...)
 	return f

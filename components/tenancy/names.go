@@ -38,6 +38,11 @@ const (
 	// begins with `*.` stands for every name below. A namespace without the annotation may use none.
 	HostsAnnotation = Group + "/hosts"
 
+	// LogRateAnnotation and LogBurstAnnotation are on the tenants' own namespaces in a stack that keeps logs. Their values are
+	// the tenant's share, in bytes a second and in bytes.
+	LogRateAnnotation  = Group + "/log-rate"
+	LogBurstAnnotation = Group + "/log-burst"
+
 	podSecurityReasonAnnotation = Group + "/pod-security-reason"
 
 	// These annotations say what a namespace is allowed beyond the admission policies.

@@ -83,6 +83,8 @@ type TenantArgs struct {
 	ClusterAddresses Addresses `json:"-"`
 	// PullSecret are the credentials with which the pods pull images. None by default. They need a PullSecretPolicy.
 	PullSecret *PullSecretArgs `json:"-"`
+	// Logs says that the stack keeps logs, so that the namespace says the tenant's share of them. Off by default.
+	Logs bool `json:"-"`
 	// Reserved allows a name that begins with journal-. Only the stack's own namespaces set it.
 	Reserved bool `json:"-"`
 	// DependsOn must exist before the namespace and be deleted after it: the bindings of the AdmissionPolicies, and the
@@ -347,7 +349,7 @@ func (t *Tenant) declare(ctx *pulumi.Context, name string, a TenantArgs, class C
 		_, err := rbacv1.NewRoleBinding(ctx, name+"-"+binding, &rbacv1.RoleBindingArgs{
 			Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(binding), Namespace: namespace, Labels: pulumi.ToStringMap(kube.ManagedLabels("journal"))},
 			RoleRef:  kube.RoleRef("ClusterRole", clusterRole),
-			Subjects: rbacSubjects(subjects),
+			Subjects: kube.RBACSubjects(subjects),
 		}, within...)
 		return err
 	}
@@ -381,6 +383,10 @@ func (args TenantArgs) annotations() map[string]string {
 	}
 	if args.Certificates {
 		annotations[certificatesAnnotation] = "true"
+	}
+	if args.Logs {
+		class := args.Size()
+		annotations[LogRateAnnotation], annotations[LogBurstAnnotation] = rules.WholeNumber(class.LogRate), rules.WholeNumber(class.LogBurst)
 	}
 	maps.DeleteFunc(annotations, func(_, value string) bool { return value == "" })
 	return annotations
