@@ -46,7 +46,7 @@ func (c *Config) completeTenant() (f rules.Faults) {
 	for _, tenant := range c.tenants() {
 		tenant.Classes, tenant.Domain, tenant.DNS = c.Classes, c.Cluster.Domain, c.Cluster.DNS
 		tenant.IngressNamespace, tenant.ClusterAddresses = c.Journal.IngressNamespace, c.Cluster.Addresses
-		tenant.PullSecret = c.Cluster.PullSecret
+		tenant.PullSecret, tenant.Logs = c.Cluster.PullSecret, c.Logs != nil
 		tenant.Unprotected = tenant.Unprotected || c.Cluster.Unprotected
 	}
 	exposure := c.Journal.Exposure

@@ -42,6 +42,9 @@ func Deploy(ctx *pulumi.Context) error {
 	if err := config.deployMetrics(ctx, platform, own); err != nil {
 		return err
 	}
+	if err := config.deployLogs(ctx, platform, own); err != nil {
+		return err
+	}
 	needs := []pulumi.Resource{platform}
 	for _, tenant := range tenants {
 		needs = append(needs, tenant)

@@ -34,7 +34,17 @@ func (c *Config) checkUpdate(ctx *pulumi.Context) (rules.Faults, error) {
 		return nil, err
 	}
 	faults, err := c.Journal.CheckUpdate(ctx, JournalName)
-	return append(faults, c.checkAfter(last)...), err
+	if err != nil {
+		return nil, err
+	}
+	if c.Logs != nil {
+		after, err := c.Logs.CheckUpdate(ctx, logsName)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, after.In("logs")...)
+	}
+	return append(faults, c.checkAfter(last)...), nil
 }
 
 // checkAfter returns every rule that the stack breaks as the next update after another.

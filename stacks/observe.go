@@ -16,9 +16,6 @@ func (c *Config) checkMetrics() (f rules.Faults) {
 		if c.Cluster.ResourceMetrics {
 			f.Refuse("cluster.resourceMetrics", true, "the cluster serves resource metrics itself, and the key metrics brings others; remove one of the two")
 		}
-		if namespace := observe.Defaults().Namespace; c.Namespace == namespace {
-			f.Refuse("namespace", c.Namespace, "the namespace of the key metrics; write another name, such as journal")
-		}
 	}
 	if c.Metrics != nil || c.Cluster.ResourceMetrics {
 		return f
