@@ -49,16 +49,16 @@ func TestTheMostPodsOfAScaledServerMustFitIntoTheQuota(t *testing.T) {
 	require.ErrorContains(t, err, "api (200 + 1) × 100m")
 }
 
-// TestTheLinesThatTurnTheMetricsOnInProductionAreAccepted removes the comment signs of Pulumi.prod.yaml.
-func TestTheLinesThatTurnTheMetricsOnInProductionAreAccepted(t *testing.T) {
+// TestTheLinesThatObserveProductionAreAccepted removes the comment signs of Pulumi.prod.yaml.
+func TestTheLinesThatObserveProductionAreAccepted(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.prod.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		require.NoError(t, err)
-		commented := regexp.MustCompile(`(?m)^( +)# (journal:metrics:|  image: registry.k8s.io|autoscaling:)`)
+		commented := regexp.MustCompile(`(?m)^( +)# (journal:(?:metrics|logs|reader):|autoscaling:| +\w+:)(.*)$`)
 		if name == "Pulumi.prod.yaml" {
-			require.Len(t, commented.FindAll(text, -1), 4)
-			text = commented.ReplaceAll(text, []byte("$1$2"))
+			require.Len(t, commented.FindAll(text, -1), 13)
+			text = commented.ReplaceAll(text, []byte("$1$2$3"))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
@@ -67,4 +67,8 @@ func TestTheLinesThatTurnTheMetricsOnInProductionAreAccepted(t *testing.T) {
 	require.NotNil(t, config.Metrics)
 	assert.Equal(t, 8, config.Journal.API.Autoscaling.MaxReplicas)
 	assert.NotNil(t, config.Journal.Frontend.Autoscaling)
+	require.NotNil(t, config.Logs)
+	assert.Equal(t, 14, config.Logs.Retention.Days)
+	require.NotNil(t, config.Reader)
+	assert.NotEmpty(t, config.Reader.Platform)
 }
