@@ -528,7 +528,7 @@ func TestTheSchemaTakesTheStacksAndRefusesWhatTheDecoderRefuses(t *testing.T) {
 }
 
 func TestEveryQuantityMayBeWrittenAsANumber(t *testing.T) {
-	quantity := regexp.MustCompile(`(?i)(cpu|memory)(limit)?$|^(size|scratch|storage)$`)
+	quantity := regexp.MustCompile(`(?i)(cpu|memory)(limit)?$|(rate|burst)$|^(size|scratch|storage|buffer)$`)
 	found := map[string]bool{}
 	var check func(path string, v value)
 	check = func(path string, v value) {
