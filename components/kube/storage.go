@@ -17,7 +17,7 @@ const DataVolume = "data"
 // Storage are the parameters of the volume of each pod of a StatefulSet.
 type Storage struct {
 	// Size is the size of each pod's volume. It can grow if the StorageClass allows it, and never shrink.
-	Size string `json:"size" format:"quantity"`
+	Size string `json:"size" format:"quantity" example:"1Gi"`
 	// Class is the StorageClass of the volumes. It cannot be changed later. The default is the cluster's.
 	Class string `json:"class"`
 }

@@ -38,8 +38,9 @@ type apiServer struct {
 	// certificate is the number of the serving certificate.
 	certificate   int
 	priorityClass pulumi.StringInput
-	// args are the program's, besides those of its certificate.
-	args pulumi.StringArray
+	// listen is the program's flag of its address, and args are its arguments besides that and those of its certificate.
+	listen string
+	args   pulumi.StringArray
 	// ports are those of the container, besides the one of the API.
 	ports corev1.ContainerPortArray
 	// probe returns a probe of a path, as kube.HTTPProbe.
@@ -152,7 +153,7 @@ func (s apiServer) deployment(ctx *pulumi.Context, name string, own workload, se
 		Container: corev1.ContainerArgs{
 			Name:           pulumi.String(s.part.App),
 			Image:          s.part.Image,
-			Args:           append(pulumi.ToStringArray([]string{"--tls-cert-file=" + dir + "/tls.crt", "--tls-private-key-file=" + dir + "/tls.key"}), s.args...),
+			Args:           append(pulumi.ToStringArray([]string{s.listen, "--tls-cert-file=" + dir + "/tls.crt", "--tls-private-key-file=" + dir + "/tls.key"}), s.args...),
 			Ports:          append(corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(httpsPort), ContainerPort: pulumi.Int(servingPort)}}, s.ports...),
 			Resources:      s.resources.Requirements(),
 			VolumeMounts:   corev1.VolumeMountArray{tokenMount, certificateMount},

@@ -116,8 +116,8 @@ func (s *MetricsService) declare(ctx *pulumi.Context, name string, a MetricsServ
 		part:   kube.Part{App: metricsApp, PartOf: partOf, Component: "metrics", Instance: name, Image: a.Image},
 		in:     a.Namespace, group: "metrics.k8s.io", version: "v1beta1", rules: metricsRules(),
 		replicas: a.Replicas, resources: a.Resources, certificate: a.Certificate, priorityClass: a.PriorityClass,
+		listen: "--secure-port=" + strconv.Itoa(servingPort),
 		args: pulumi.ToStringArray([]string{
-			"--secure-port=" + strconv.Itoa(servingPort),
 			"--kubelet-certificate-authority=" + clusterAuthority,
 			"--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname",
 			"--kubelet-use-node-status-port",

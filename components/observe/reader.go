@@ -142,9 +142,9 @@ func (r *Reader) declare(ctx *pulumi.Context, name string, a ReaderArgs) (err er
 		part:   kube.Part{App: readerApp, PartOf: partOf, Component: "reader", Instance: name, Image: a.Image},
 		in:     a.Namespace, group: readerGroup, version: "v1alpha1", rules: readerRules(),
 		replicas: a.Replicas, resources: a.Resources, certificate: a.Certificate, priorityClass: a.PriorityClass,
+		listen: fmt.Sprintf("--listen=:%d", servingPort),
 		args: pulumi.StringArray{
 			pulumi.Sprintf("--logs-url=%s", a.Logs.URL),
-			pulumi.String(fmt.Sprintf("--listen=:%d", servingPort)),
 			pulumi.String(fmt.Sprintf("--metrics-listen=:%d", readerHTTPPort)),
 		},
 		ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(readerHTTPPortName), ContainerPort: pulumi.Int(readerHTTPPort)}},
