@@ -91,6 +91,9 @@ func Push(ctx context.Context, images []Image, registry string, log io.Writer) e
 	return nil
 }
 
+// Services are our own programs that only stacks with logs run, by the keys of their images.
+var Services = map[string]string{"logs.agent.image": "log-agent", "reader.image": "reader"}
+
 // recipe says how one image is made.
 type recipe struct {
 	name, configKey, tag string
@@ -100,25 +103,32 @@ type recipe struct {
 	layers func(ctx context.Context) ([]v1.Layer, error)
 }
 
-// Build returns the images of the checkout at repo, and makes those that are not in the cache. It reports what it does to
-// progress. It needs git, the Go tool and a Debian machine, but not root.
-func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer) ([]Image, error) {
+// Build returns the journal's images of the checkout at repo, or those of Services and of the log store whose keys are given. It
+// makes those that are not in the cache, and reports what it does to progress. It needs git, the Go tool and a Debian machine, but
+// not root.
+func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, services ...string) ([]Image, error) {
 	rev, err := readRevision(ctx, repo)
 	if err != nil {
 		return nil, fmt.Errorf("container images: %w", err)
 	}
-	nginx, err := debian.Extract(ctx, dir.Debian(), progress, "nginx", "nginx")
-	if err != nil {
-		return nil, err
+	var recipes []recipe
+	for _, key := range services {
+		recipes = append(recipes, service(repo, rev, key))
 	}
-	redis, err := debian.Extract(ctx, dir.Debian(), progress, "redis", "redis-server", "redis-tools", "dash", "busybox")
-	if err != nil {
-		return nil, err
-	}
-	recipes := []recipe{
-		goProgram(repo, rev, "journal-api", "api.image", "8080/tcp"),
-		goProgram(repo, rev, "namespace-controller", "claims.image", "8080/tcp", "8081/tcp"),
-		webServer(repo, rev, nginx), redisServer(redis), pause(repo),
+	if len(services) == 0 {
+		nginx, err := debian.Extract(ctx, dir.Debian(), progress, "nginx", "nginx")
+		if err != nil {
+			return nil, err
+		}
+		redis, err := debian.Extract(ctx, dir.Debian(), progress, "redis", "redis-server", "redis-tools", "dash", "busybox")
+		if err != nil {
+			return nil, err
+		}
+		recipes = []recipe{
+			goProgram(repo, rev, "journal-api", "api.image", "8080/tcp"),
+			goProgram(repo, rev, "namespace-controller", "claims.image", "8080/tcp", "8081/tcp"),
+			webServer(repo, rev, nginx), redisServer(redis), pause(repo),
+		}
 	}
 	images := make([]Image, len(recipes))
 	report := log.New(progress, "image ", 0) // writes whole lines, also from several goroutines

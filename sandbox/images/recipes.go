@@ -25,7 +25,26 @@ var applets = strings.Fields(`awk base64 basename cat chmod cp cut date dd df di
 func goProgram(repo string, rev revision, name, configKey string, ports ...string) recipe {
 	r := ownRecipe(rev, name, configKey, ports...)
 	r.config.Entrypoint = []string{"/" + name}
-	r.layers = goLayer(filepath.Join(repo, "services"), "./"+name)
+	r.layers = goLayer(filepath.Join(repo, "services", name), ".") // the folder may be a module of its own
+	return r
+}
+
+// LogStore is the key of the image of VictoriaLogs, which keeps the logs, and LogStoreVersion is its version.
+const LogStore, LogStoreVersion = "logs.store.image", "v1.51.1-0.20260624061259-dc94972a8708"
+
+// service is the recipe of one of Services, or of the log store for a node that cannot pull it.
+func service(repo string, rev revision, key string) recipe {
+	if key != LogStore {
+		return goProgram(repo, rev, Services[key], key)
+	}
+	module := filepath.Join(repo, "sandbox/toolchain/stores")
+	pinned, _ := os.ReadFile(filepath.Join(module, "go.sum")) // if there is none, the compiler says so
+	r := recipe{
+		name: "victoria-logs", configKey: key, tag: LogStoreVersion,
+		inputs: []string{string(pinned)}, config: config("victoria-logs", LogStoreVersion, "", "9428/tcp"),
+	}
+	r.config.Entrypoint = []string{"/victoria-logs"}
+	r.layers = goLayer(module, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 	return r
 }
 
@@ -139,7 +158,7 @@ func debianLayers(ctx context.Context, root string, own files) ([]v1.Layer, erro
 	return []v1.Layer{system, layer}, err
 }
 
-// goLayer returns a layer with one static program. The program has its folder's name, and depends only on its source and on Go.
+// goLayer returns a layer with one static program. It has its package's name, and depends only on its source and on Go.
 func goLayer(module, source string) func(context.Context) ([]v1.Layer, error) {
 	return func(ctx context.Context) ([]v1.Layer, error) {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/dev/stdout", source)
@@ -149,7 +168,7 @@ func goLayer(module, source string) func(context.Context) ([]v1.Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		layer, err := files{filepath.Base(source): {Mode: 0o755, Data: []byte(program)}}.layer()
+		layer, err := files{filepath.Base(filepath.Join(module, source)): {Mode: 0o755, Data: []byte(program)}}.layer()
 		return []v1.Layer{layer}, err
 	}
 }
