@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os/exec"
+	"strings"
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
@@ -77,8 +78,20 @@ func New(o Options) (Cluster, error) {
 	return &own{dir: o.Dir, getenv: o.Getenv}, nil
 }
 
+// loadServices builds and loads the images with these keys, if the stack has logs.
+func loadServices(ctx context.Context, c Cluster, dir cache.Dir, repo string, decided stacks.Config, log io.Writer, keys ...string) error {
+	if decided.Logs == nil || !c.TakesImages() {
+		return nil
+	}
+	built, err := images.Build(ctx, repo, dir, log, keys...)
+	if err != nil {
+		return err
+	}
+	return c.Load(ctx, built, log)
+}
+
 // references returns the references of the built images, in the registry or as loaded, by their paths in the configuration. It
-// leaves out the image of the claims controller if the stack has none.
+// leaves out the image of the claims controller if the stack has none. Services are built later, and have the tag of the others.
 func references(decided stacks.Config, built []images.Image, registry string) (map[string]any, error) {
 	values := map[string]any{}
 	for _, image := range built {
@@ -90,6 +103,11 @@ func references(decided stacks.Config, built []images.Image, registry string) (m
 			return nil, err
 		}
 		values[image.ConfigKey] = reference
+		if image.ConfigKey == "api.image" && decided.Logs != nil {
+			for key, name := range images.Services {
+				values[key] = strings.Replace(reference, "/journal-api:", "/"+name+":", 1)
+			}
+		}
 	}
 	return values, nil
 }

@@ -149,8 +149,10 @@ func (c *foreign) Load(ctx context.Context, built []images.Image, log io.Writer)
 	return nil
 }
 
-// LoadServices does nothing: the images are their projects' own, which the cluster pulls from where they are published.
-func (c *foreign) LoadServices(context.Context, string, stacks.Config, io.Writer) error { return nil }
+// LoadServices loads our own programs only: the cluster pulls those of other projects from where they are published.
+func (c *foreign) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
+	return loadServices(ctx, c, c.dir, repo, decided, log, slices.Collect(maps.Keys(images.Services))...)
+}
 
 func (c *foreign) Values(decided stacks.Config, built []images.Image, _ io.Writer) (map[string]any, error) {
 	return references(decided, built, c.registry)

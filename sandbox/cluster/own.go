@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,18 +87,20 @@ func (c *own) Load(ctx context.Context, built []images.Image, log io.Writer) err
 
 // LoadServices builds the images that the node would otherwise pull, and imports them.
 func (c *own) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
-	if decided.Metrics == nil {
-		return nil
+	if decided.Metrics != nil {
+		if err := toolchain.Build(ctx, repo, c.dir, log, toolchain.MetricsServer); err != nil {
+			return err
+		}
+		image, err := images.Program(ctx, c.dir, "metrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
+			toolchain.MetricsServerVersion, toolchain.Key(c.dir, toolchain.MetricsServer), log)
+		if err == nil {
+			err = c.Load(ctx, []images.Image{image}, log)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := toolchain.Build(ctx, repo, c.dir, log, toolchain.MetricsServer); err != nil {
-		return err
-	}
-	image, err := images.Program(ctx, c.dir, "metrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
-		toolchain.MetricsServerVersion, toolchain.Key(c.dir, toolchain.MetricsServer), log)
-	if err != nil {
-		return err
-	}
-	return c.Load(ctx, []images.Image{image}, log)
+	return loadServices(ctx, c, c.dir, repo, decided, log, slices.AppendSeq([]string{images.LogStore}, maps.Keys(images.Services))...)
 }
 
 // Values are the built images, an address on this machine without a certificate made elsewhere, the address of the node's DNS,
@@ -122,6 +125,9 @@ func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer)
 	})
 	if decided.Metrics != nil {
 		values["metrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
+	}
+	if decided.Logs != nil {
+		values[images.LogStore] = images.Origin + "/victoria-logs:" + images.LogStoreVersion
 	}
 	cpus, memory, err := machine()
 	if err != nil {

@@ -153,13 +153,19 @@ func (s *sandbox) logs(ctx context.Context, app ...string) error {
 	return s.kubectl(ctx, "logs", "--namespace", decided.Namespace, "--selector", selector, "--prefix", "--tail=200", "--max-log-requests=50")
 }
 
-// images prints the references in the form that a stack's configuration takes.
+// images prints the references of the stack's images in the form that a stack's configuration takes.
 func (s *sandbox) images(ctx context.Context) error {
 	repo, err := s.repository()
 	if err != nil {
 		return err
 	}
 	built, err := images.Build(ctx, repo, s.dir, s.err)
+	// A checkout without the stack's file has the journal's images.
+	if decided, unread := stacks.Read(repo, s.stack); err == nil && unread == nil && decided.Logs != nil {
+		var services []images.Image
+		services, err = images.Build(ctx, repo, s.dir, s.err, slices.Collect(maps.Keys(images.Services))...)
+		built = append(built, services...)
+	}
 	if err == nil && s.registry != "" {
 		err = images.Push(ctx, built, s.registry, s.err)
 	}
