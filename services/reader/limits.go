@@ -1,0 +1,44 @@
+package main
+
+import "sync"
+
+// What one person may have under way, and all together, in each pod. The page of the store asks for several things at once, and
+// the command follows each namespace of a tenant by itself.
+const (
+	queriesPerUser = 20
+	queriesInAll   = 400
+	followsPerUser = 10
+	followsInAll   = 200
+)
+
+// limiter counts what is under way, by user.
+type limiter struct {
+	perUser, inAll int
+
+	mu    sync.Mutex
+	users map[string]int
+	all   int
+}
+
+func newLimiter(perUser, inAll int) *limiter {
+	return &limiter{perUser: perUser, inAll: inAll, users: map[string]int{}}
+}
+
+// take counts one more for a user, until release is called, or says that there is no room.
+func (l *limiter) take(user string) (release func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.users[user] >= l.perUser || l.all >= l.inAll {
+		return nil, false
+	}
+	l.users[user]++
+	l.all++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all--
+		if l.users[user]--; l.users[user] == 0 {
+			delete(l.users, user)
+		}
+	}, true
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// list answers with lines, or follows them.
+func (s *server) list(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
+	if err := accept(form, listRules); err != nil {
+		return err
+	}
+	watch, claimed := form.Get("watch") == "true", form.Get("claimed")
+	if claimed != "" && (watch || t.route == routeAll) {
+		return refuse("claimed: a namespace that is gone cannot be followed, and belongs to the home namespace of its tenant;" +
+			" leave out watch, and ask in that namespace")
+	}
+	ask := url.Values{"query": {"*"}}
+	if query := form.Get("query"); query != "" {
+		ask.Set("query", query)
+	}
+	if watch {
+		seen.follow = true
+		back, err := startOffset(form)
+		if err != nil {
+			return err
+		}
+		ask.Set("start_offset", back.String())
+		ask.Set("offset", followDelay)
+	} else {
+		ask.Set("limit", strconv.Itoa(defaultLimit))
+		for _, name := range []string{"start", "end", "limit"} {
+			if form.Has(name) {
+				ask.Set(name, form.Get(name))
+			}
+		}
+	}
+	sees := fence{everything: true}
+	if t.route == routeNamespace {
+		var err error
+		if sees, err = s.namespaces.get(r.Context(), t.namespace); err != nil {
+			return err
+		}
+	}
+	if claimed != "" {
+		var err error
+		if sees, err = s.namespaces.claimed(r.Context(), sees, claimed); err != nil {
+			return err
+		}
+	}
+	if watch {
+		return s.follow(w, r, seen, "/select/logsql/tail", ask, sees)
+	}
+	return s.query(w, r, seen, "/select/logsql/query", ask, sees)
+}
+
+// startOffset returns how far back a follow starts, in the form of the store.
+func startOffset(form url.Values) (time.Duration, error) {
+	for _, name := range []string{"end", "limit"} {
+		if form.Has(name) {
+			return 0, refuse("%s: a follow has no end; leave it out, or leave out watch", name)
+		}
+	}
+	if !form.Has("start") {
+		return 0, nil
+	}
+	start, _ := time.Parse(time.RFC3339Nano, form.Get("start"))
+	back := time.Since(start)
+	if back > maxBack+time.Second { // the request was under way
+		return 0, refuse("start %q: a follow starts at most %s ago; read what is older without watch", form.Get("start"), maxBack)
+	}
+	return max(back, 0), nil
+}
+
+// asset is a file of the page of the store.
+var asset = regexp.MustCompile(`^/select/vmui/(assets/[A-Za-z0-9_-][A-Za-z0-9._-]*|[a-z]+\.(json|svg|jpg|txt))?$`)
+
+// proxy answers with the page of the store, and with what the page asks for.
+func (s *server) proxy(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
+	ask, known := storeQueries[t.rest]
+	switch {
+	case known:
+		complete, err := ask.check(form)
+		if err != nil {
+			return err
+		}
+		sees, err := s.namespaces.get(r.Context(), t.namespace)
+		if err != nil {
+			return err
+		}
+		if ask.follow {
+			seen.follow = true
+			return s.follow(w, r, seen, t.rest, complete, sees)
+		}
+		return s.query(w, r, seen, t.rest, complete, sees)
+	case r.Method == http.MethodGet && (asset.MatchString(t.rest) || t.rest == "/select/buildinfo"):
+		return s.store.file(w, r, t.rest)
+	}
+	return errNothingHere()
+}
+
+// query asks for what ends.
+func (s *server) query(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
+	release, ok := s.queries.take(seen.user)
+	if !ok {
+		return apierrors.NewTooManyRequests("too many queries are under way, by you or by all; try again soon", 5)
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(r.Context(), s.queryTimeout+5*time.Second) // the store gives up by itself, and says so
+	defer cancel()
+	form.Set("timeout", s.queryTimeout.String())
+	return s.store.ask(w, r.WithContext(ctx), path, form, sees)
+}
+
+// errEnded is why a follow ends that its reader has not ended.
+var errEnded = errors.New("the namespace is gone or belongs to somebody else, the time is up, or the reader stops")
+
+// follow asks for what does not end, until the namespace is another one or the time is up.
+func (s *server) follow(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
+	release, ok := s.follows.take(seen.user)
+	if !ok {
+		return apierrors.NewTooManyRequests("too many logs are followed, by you or by all; end one, or try again later", 30)
+	}
+	defer release()
+	ctx, end := context.WithCancelCause(r.Context())
+	defer end(nil)
+	defer context.AfterFunc(s.stopping, func() { end(errEnded) })()
+	defer time.AfterFunc(s.followTimeout, func() { end(errEnded) }).Stop()
+	if !sees.everything {
+		letGo, err := s.namespaces.hold(sees, func() { end(errEnded) })
+		if err != nil {
+			return err
+		}
+		defer letGo()
+	}
+	s.metrics.follows.Inc()
+	defer s.metrics.follows.Dec()
+	s.deadline(w, 0)
+	// An answer that is cut off panics, so that the client learns of it. One that we end is whole.
+	defer func() {
+		if fault := recover(); fault != nil && !errors.Is(context.Cause(ctx), errEnded) {
+			panic(fault)
+		}
+	}()
+	err := s.store.ask(w, r.WithContext(ctx), path, form, sees)
+	if errors.Is(context.Cause(ctx), errEnded) {
+		return nil
+	}
+	return err
+}
+
+// deadline sets how long an answer may take to be written; 0 is without end.
+func (*server) deadline(w http.ResponseWriter, timeout time.Duration) {
+	var at time.Time
+	if timeout > 0 {
+		at = time.Now().Add(timeout)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(at)
+}
