@@ -24,7 +24,7 @@ BUILD   := $(GO) run -C sandbox ./cmd/bootstrap
 TOOLS   := $(CACHE)/tools
 WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # The modules with our own code. sandbox/toolchain/programs has only mains, which are vetted when they are built.
-MODULES := . services sandbox bench
+MODULES := . services services/log-agent sandbox bench
 
 .DEFAULT_GOAL := help
 
@@ -171,6 +171,10 @@ ifeq ($(filter node toolchain,$(RUN)),)
 endif
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
+endif
+ifneq ($(filter observe,$(or $(RUN),observe)),)
+	@cd services && $(E2E) ./reader/...
+	@cd services/log-agent && $(E2E) ./...
 endif
 ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain

@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"example.com/journal/sandbox/cache"
+	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
@@ -37,12 +38,13 @@ import (
 // from a registry. It is one test, since each part starts from what the previous one left.
 func TestCluster(t *testing.T) {
 	needsNode(t, "starts a second one beside it")
-	second, httpPort := secondNode(t)
+	second, dir, httpPort := secondNode(t)
 	registry := ownRegistry(t, second) + "/team-a"
 	kubeconfig := usersKubeconfig(t, second)
 	repo := clone(t)
 	tenants := []any{map[string]any{"name": "team-a", "owner": "user:alice", "contact": "alice@example.com"}}
 	setKeys(t, repo, map[string]any{"exposure.port": httpPort, "tenants": tenants, "cluster.dns": []string{node.DNS}, "cluster.unprotected": true}) // protected objects cannot be destroyed
+	setKeys(t, repo, servicesOf(t, dir, repo))
 	there := func(args ...string) (stdout, stderr string, err error) {
 		cmd := exec.Command(world.program, append([]string{"--cluster", "second", "--repo", repo, "--stack", stack}, args...)...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
@@ -175,8 +177,8 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// secondNode starts a node in its own folder, which ends with the test, and returns the port of its Ingress.
-func secondNode(t *testing.T) (*node.Node, int) {
+// secondNode starts a node in a folder of its own, which ends with the test. It returns the folder and the port of the Ingress too.
+func secondNode(t *testing.T) (*node.Node, cache.Dir, int) {
 	t.Helper()
 	dir, err := cache.At(world.dir.Path("e2e", "second"))
 	if err != nil {
@@ -191,7 +193,7 @@ func secondNode(t *testing.T) (*node.Node, int) {
 	if err := node.Reset(t.Context(), dir); err != nil { // a killed run may have left one
 		t.Fatal(err)
 	}
-	for _, shared := range []string{"bin", "debian"} {
+	for _, shared := range []string{"bin", "debian", "images"} {
 		_ = os.Remove(dir.Path(shared))
 		if err := os.Symlink(world.dir.Path(shared), dir.Path(shared)); err != nil {
 			t.Fatal(err)
@@ -210,7 +212,7 @@ func secondNode(t *testing.T) (*node.Node, int) {
 	for _, listener := range held {
 		_ = listener.Close()
 	}
-	return start(t, config), config.HTTPPort
+	return start(t, config), dir, config.HTTPPort
 }
 
 // start starts a node with the image that every node of the sandbox needs for its pods.
@@ -229,6 +231,31 @@ func start(t *testing.T, config node.Config) *node.Node {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// servicesOf gives the node of a folder the images of other projects, which a cluster would pull from the Internet, and returns the keys that name
+// them.
+func servicesOf(t *testing.T, dir cache.Dir, repo string) map[string]any {
+	t.Helper()
+	c, err := cluster.New(cluster.Options{Dir: dir, Getenv: os.Getenv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	decided, err := stacks.Read(repo, stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.LoadServices(t.Context(), repo, decided, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	values, err := c.Values(decided, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]any{"metrics.image": values["metrics.image"], images.LogStore: values[images.LogStore]}
 }
 
 // ownRegistry serves images at one address in two networks: on the machine, for pushes, and in the node's network, for pulls.
