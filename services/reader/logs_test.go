@@ -9,10 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
 	aliceFence = `{"k8s.namespace.name":"alice","tenant":"alice"}`
+	sinceFence = "_time:>=2026-01-02T03:04:05Z"
 	proxyPath  = "/namespaces/alice/logs/ui/proxy"
 )
 
@@ -39,7 +42,7 @@ func TestAQueryReachesTheStoreWithItsFenceAndNothingElseOfTheCaller(t *testing.T
 	asked := store.one(t)
 	want := url.Values{
 		"query": {"error"}, "start": {"2026-01-31T12:00:00Z"}, "end": {"2026-01-31T13:00:00+01:00"}, "limit": {"7"},
-		"timeout": {"30s"}, "extra_stream_filters": {aliceFence},
+		"timeout": {"30s"}, "extra_stream_filters": {aliceFence}, "extra_filters": {sinceFence},
 	}
 	if asked.method != "POST" || asked.path != "/select/logsql/query" || asked.rawQuery != "" || asked.form.Encode() != want.Encode() {
 		t.Errorf("%+v", asked)
@@ -88,11 +91,39 @@ func TestTheFenceIsTheNamespaceAndItsTenant(t *testing.T) {
 	}
 }
 
-func TestAFenceWithoutANameOrATenantIsNone(t *testing.T) {
+func TestATenantWhoseNameWasAnothersSeesNothingOfBefore(t *testing.T) {
 	t.Parallel()
-	for _, f := range []fence{{}, {namespace: "alice"}, {tenant: "alice"}} {
-		if filter, err := f.filter(); err == nil {
-			t.Errorf("%+v: %q", f, filter)
+	store := newStore(t, oneLine)
+	r := newReader(t, store.URL)
+	again := namespace("alice", "9", "alice")
+	again.CreationTimestamp = metav1.NewTime(created.Add(time.Hour))
+	if err := r.names.Tracker().Update(namespaceResource, again, ""); err != nil {
+		t.Fatal(err)
+	}
+	for path, since := range map[string]string{
+		"/namespaces/alice/logs":              "_time:>=2026-01-02T04:04:05Z",
+		"/namespaces/alice/logs?watch=true":   "_time:>=2026-01-02T04:04:05Z",
+		"/namespaces/alice/logs?claimed=gone": "_time:>=2026-01-02T04:04:05Z",
+		"/namespaces/alice-claim/logs":        "_time:>=2026-01-02T04:04:05Z", // it is older than the home namespace
+		proxyPath + "/select/logsql/facets":   "_time:>=2026-01-02T04:04:05Z",
+		"/namespaces/bob/logs":                sinceFence,
+		"/namespaces/platform/logs":           sinceFence,
+		"/logs":                               "",
+	} {
+		r.get("somebody", path).is(http.StatusOK)
+		if asked := store.one(t); asked.form.Get("extra_filters") != since || len(asked.form["extra_filters"]) > 1 {
+			t.Errorf("%s: %v", path, asked.form)
+		}
+	}
+}
+
+func TestAFenceWithoutANameATenantOrABeginningIsNone(t *testing.T) {
+	t.Parallel()
+	for _, f := range []fence{
+		{}, {namespace: "alice", since: created}, {tenant: "alice", since: created}, {namespace: "alice", tenant: "alice"},
+	} {
+		if filters, err := f.filters(); err == nil {
+			t.Errorf("%+v: %v", f, filters)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,26 +21,35 @@ import (
 // noTenant is the tenant of the lines of a namespace that belongs to none. No label can have this value.
 const noTenant = "-"
 
-// fence is what a query may see: the lines of one namespace, from while it belonged to one tenant. A name can be taken again, so
-// the name alone would show the lines of an earlier owner. The zero value sees nothing.
+// fence is what a query may see: the lines of one namespace, from while it belonged to one tenant, since the tenant began. Both names
+// can be taken again, so the names alone would show the lines of an earlier owner. The zero value sees nothing.
 type fence struct {
 	namespace, tenant string
+	// since is when the home namespace of the tenant was created.
+	since time.Time
 	// uid is that of the namespace, and empty if the namespace is gone.
 	uid types.UID
 	// everything sees the lines of all namespaces.
 	everything bool
 }
 
-// filter returns the fence as the store takes it: a JSON object of the stream's fields, or nothing for everything.
-func (f fence) filter() (string, error) {
+// filters returns the fence as parameters of the store, which adds them to the query and to every query in it. The streams are a
+// JSON object of their fields; in the store's own form they would be refused, since it takes {" for JSON. Everything needs none.
+func (f fence) filters() (url.Values, error) {
 	if f.everything {
-		return "", nil
+		return nil, nil
 	}
 	if f.namespace == "" || f.tenant == "" { // the store would take the empty value for lines without the field
-		return "", errors.New("a fence without a namespace or a tenant")
+		return nil, errors.New("a fence without a namespace or a tenant")
 	}
-	text, err := json.Marshal(map[string]string{"k8s.namespace.name": f.namespace, "tenant": f.tenant})
-	return string(text), err
+	if f.since.IsZero() {
+		return nil, errors.New("a fence without a beginning")
+	}
+	streams, err := json.Marshal(map[string]string{"k8s.namespace.name": f.namespace, "tenant": f.tenant})
+	return url.Values{
+		"extra_stream_filters": {string(streams)},
+		"extra_filters":        {"_time:>=" + f.since.UTC().Format(time.RFC3339)},
+	}, err
 }
 
 // namespaces knows whose namespaces are.
@@ -68,11 +78,25 @@ func (n *namespaces) get(ctx context.Context, name string) (fence, error) {
 	if err != nil {
 		return fence{}, err
 	}
-	return fenceOf(object), nil
+	f := fenceOf(object)
+	if f.tenant == noTenant || f.tenant == name {
+		return f, nil
+	}
+	home, err := n.client.Get(ctx, f.tenant, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) { // the tenant is being removed, and this namespace with it
+		return f, nil
+	}
+	if err != nil {
+		return fence{}, err
+	}
+	f.since = home.CreationTimestamp.Time
+	return f, nil
 }
 
 func fenceOf(namespace *metav1.PartialObjectMetadata) fence {
-	f := fence{namespace: namespace.Name, tenant: namespace.Labels[api.LabelTenant], uid: namespace.UID}
+	f := fence{
+		namespace: namespace.Name, tenant: namespace.Labels[api.LabelTenant], since: namespace.CreationTimestamp.Time, uid: namespace.UID,
+	}
 	if f.tenant == "" {
 		f.tenant = noTenant
 	}
@@ -93,13 +117,17 @@ func (n *namespaces) claimed(ctx context.Context, home fence, name string) (fenc
 	if err == nil && now.tenant == home.tenant {
 		return fence{}, refuse("claimed %q: this namespace exists; read its own logs", name)
 	}
-	return fence{namespace: name, tenant: home.tenant}, nil
+	return fence{namespace: name, tenant: home.tenant, since: home.since}, nil
 }
 
 // hold calls end when the namespace is deleted or belongs to another tenant, until release is called.
 func (n *namespaces) hold(f fence, end func()) (release func(), err error) {
 	check := func(object any) {
-		if namespace, ok := object.(*metav1.PartialObjectMetadata); ok && namespace.Name == f.namespace && fenceOf(namespace) != f {
+		namespace, ok := object.(*metav1.PartialObjectMetadata)
+		if !ok || namespace.Name != f.namespace {
+			return
+		}
+		if now := fenceOf(namespace); now.tenant != f.tenant || now.uid != f.uid {
 			end()
 		}
 	}

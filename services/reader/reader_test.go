@@ -114,11 +114,14 @@ type reader struct {
 	folder                      string
 }
 
+// created is when the namespaces of the tests were created.
+var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 // namespace returns a namespace of a tenant, or of none.
 func namespace(name, uid, tenant string) *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid)},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid), CreationTimestamp: metav1.NewTime(created)},
 	}
 	if tenant != "" {
 		object.Labels = map[string]string{api.LabelTenant: tenant}

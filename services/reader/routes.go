@@ -124,13 +124,14 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, seen *request) e
 	return json.NewEncoder(w).Encode(discovery())
 }
 
-// discovery lists the resources. None of them can be deleted, so the deletion of a namespace asks for nothing here.
+// discovery lists the resources. Their verbs leave out list and watch, which RBAC is asked for: what lists all objects of a cluster,
+// such as a backup, would take lines for objects. None can be deleted, so the deletion of a namespace asks for nothing here.
 func discovery() metav1.APIResourceList {
 	return metav1.APIResourceList{
 		TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
 		GroupVersion: groupVersion.String(),
 		APIResources: []metav1.APIResource{
-			{Name: "logs", SingularName: "logs", Namespaced: true, Kind: "Logs", Verbs: metav1.Verbs{"list", "watch"}},
+			{Name: "logs", SingularName: "logs", Namespaced: true, Kind: "Logs", Verbs: metav1.Verbs{"get"}},
 			{Name: "logs/proxy", Namespaced: true, Kind: "LogsProxyOptions", Verbs: metav1.Verbs{"get", "create"}},
 		},
 	}

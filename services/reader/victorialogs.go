@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -34,15 +35,16 @@ func newVictoriaLogs(address *url.URL, log *slog.Logger) *victoriaLogs {
 
 // ask answers with what the store says to a query, of which the fence is a part.
 func (v *victoriaLogs) ask(w http.ResponseWriter, r *http.Request, path string, form url.Values, sees fence) error {
-	filter, err := sees.filter()
+	filters, err := sees.filters()
 	if err != nil {
 		return err
 	}
-	// The store adds the filter to the query and to every query in it. Its own form would be refused: it takes {" for JSON.
-	form.Del("extra_stream_filters")
-	if filter != "" {
-		form.Set("extra_stream_filters", filter)
+	for name := range form { // none was accepted; this holds whatever is accepted one day
+		if strings.HasPrefix(name, "extra_") {
+			form.Del(name)
+		}
 	}
+	maps.Copy(form, filters)
 	return v.forward(w, r, func(out *http.Request) {
 		// The parameters are in the body, so that no log has them as an address.
 		body := form.Encode()
