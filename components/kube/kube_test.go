@@ -70,3 +70,24 @@ func TestPodsAskTheClustersDNSForNamesAndNoOtherServer(t *testing.T) {
 		})
 	}
 }
+
+func TestAVolumeGrowsInItsClassAndNothingElse(t *testing.T) {
+	had := kube.Storage{Size: "10Gi", Class: "fast"}
+	for says, storage := range map[string]kube.Storage{
+		"": {Size: "11Gi", Class: "fast"},
+		`size "9Gi": the volumes have 10Gi, and Kubernetes shrinks none; write 10Gi or more`:                              {Size: "9Gi", Class: "fast"},
+		`class "": the volumes are of class "fast", and a volume stays in its class; write that again, or begin anew`:     {Size: "10Gi"},
+		`class "slow": the volumes are of class "fast", and a volume stays in its class; write that again, or begin anew`: {Size: "10240Mi", Class: "slow"},
+	} {
+		t.Run(says, func(t *testing.T) {
+			err := storage.CheckAfter(had, "begin anew").Err()
+			if says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.EqualError(t, err, says)
+			}
+		})
+	}
+	assert.EqualError(t, kube.Storage{Size: "10", Class: "Fast"}.Check().Err(), `size "10": less than 1Mi, so its suffix is probably wrong; write for example 128Mi
+class "Fast": not an object name; write lower-case letters, digits, hyphens and dots, such as journal-tls`)
+}

@@ -18,6 +18,9 @@ const ScoreIgnore = "kube-score/ignore"
 // Every image here has a tag that cannot move, so a node that has the image can start a pod while the registry is down.
 const ignoredChecks = "container-image-pull-policy"
 
+// ignoredGroup is another one, for pods with Prepare or Group: it demands a user and a group above 10000.
+const ignoredGroup = ignoredChecks + ",container-security-context-user-group-id"
+
 // Pod is what differs between the pods of two parts. Template sets the rest.
 type Pod struct {
 	// Part says whose pod it is.
@@ -49,14 +52,14 @@ type Pod struct {
 // seccomp profile. Pods of one part are spread over the nodes.
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func (p Pod) Template() corev1.PodTemplateSpecArgs {
-	group := UserID
+	group, ignored := UserID, ignoredChecks
 	if p.Group != nil {
-		group = *p.Group
+		group, ignored = *p.Group, ignoredGroup
 	}
 	container := hardened(p.Container, UserID, group)
 	var before corev1.ContainerArrayInput
 	if p.Prepare != nil {
-		before = corev1.ContainerArray{hardened(*p.Prepare, 0, 0)}
+		before, ignored = corev1.ContainerArray{hardened(*p.Prepare, 0, 0)}, ignoredGroup
 	}
 	var affinity corev1.AffinityPtrInput
 	if p.Apart {
@@ -82,7 +85,7 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	return corev1.PodTemplateSpecArgs{
 		Metadata: metav1.ObjectMetaArgs{
 			Labels:      p.Part.WorkloadLabels(),
-			Annotations: pulumi.StringMap{ScoreIgnore: pulumi.String(ignoredChecks)},
+			Annotations: pulumi.StringMap{ScoreIgnore: pulumi.String(ignored)},
 		},
 		Spec: corev1.PodSpecArgs{
 			Affinity:                     affinity,

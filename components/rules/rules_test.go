@@ -81,6 +81,8 @@ func TestQuantitiesAreReadExactly(t *testing.T) {
 	assert.Equal(t, 0, rules.CompareQuantities("1Gi", "1024Mi"))
 	assert.Equal(t, -1, rules.CompareQuantities("1G", "1Gi"))
 	assert.Equal(t, 1, rules.CompareQuantities("1", "999m"))
+	assert.Equal(t, "67108864", rules.WholeNumber("64Mi"))
+	assert.Equal(t, "64 MB", rules.WholeNumber("64 MB"), "its own check reports it")
 }
 
 func TestWhatIsNoQuantityIsRefused(t *testing.T) {
@@ -94,6 +96,9 @@ func TestWhatIsNoQuantityIsRefused(t *testing.T) {
 	assert.ErrorContains(t, rules.CheckBytes("128m"), "less than 1Mi")
 	assert.NoError(t, rules.CheckCPU("250m"))
 	assert.NoError(t, rules.CheckBytes("128Mi"))
+	assert.ErrorContains(t, rules.CheckRate("1023"), "less than 1Ki a second")
+	assert.ErrorContains(t, rules.CheckRate("4 KiB"), "not a Kubernetes quantity")
+	assert.NoError(t, rules.CheckRate("1Ki"))
 }
 
 func TestNamesFollowTheRulesOfDNS(t *testing.T) {

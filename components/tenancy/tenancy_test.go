@@ -302,6 +302,8 @@ func TestEachRuleOfATenantIsReported(t *testing.T) {
 			a.Classes, a.Overrides.Burst = Classes{"small": {MaxCPU: "5"}}, 2
 		}},
 		{`overrides.defaultCpu "2100m": above cpu of 2`, func(a *TenantArgs) { a.Overrides.DefaultCPU, a.Overrides.MaxCPU = "2100m", "3" }},
+		{`overrides.logRate "4": less than 1Ki a second`, func(a *TenantArgs) { a.Overrides.LogRate = "4" }},
+		{`overrides.logBurst "64Ki": less than 1Mi`, func(a *TenantArgs) { a.Overrides.LogBurst = "64Ki" }},
 		{`overrides.memory "1Gi": below maxMemory of 2Gi; raise it, or lower maxMemory`, func(a *TenantArgs) { a.Overrides.Memory = "1Gi" }},
 		{`overrides.defaultMemory "3Gi": above maxMemory of 2Gi`, func(a *TenantArgs) { a.Overrides.DefaultMemory = "3Gi" }},
 		{`overrides.defaultCpu "2": above maxCpu of 1`, func(a *TenantArgs) { a.Overrides.DefaultCPU = "2" }},
