@@ -61,11 +61,20 @@ func TestNothingButTheAgentsRunsInTheirNamespace(t *testing.T) {
 		"another account":                {func(s map[string]any) { s["serviceAccountName"] = "default" }, "spec.serviceAccountName: only the agents run here"},
 		"another image":                  {func(s map[string]any) { first(s, "containers")["image"] = image }, "the agents run the image registry.example.com/journal/log-agent:v0.1.0-0000000 alone"},
 		"another image of the first one": {func(s map[string]any) { first(s, "initContainers")["image"] = image }, "the agents run the image"},
-		"a command":                      {func(s map[string]any) { first(s, "containers")["command"] = []any{"sh"} }, "remove command and args"},
-		"arguments":                      {func(s map[string]any) { first(s, "containers")["args"] = []any{"--config=/tmp/other"} }, "remove command and args"},
+		"a command":                      {func(s map[string]any) { first(s, "containers")["command"] = []any{"sh"} }, "remove command, args"},
+		"arguments":                      {func(s map[string]any) { first(s, "containers")["args"] = []any{"--config=/tmp/other"} }, "remove command, args"},
 		"another command of the first one": {func(s map[string]any) {
 			first(s, "initContainers")["command"] = []any{"/log-agent", "prepare", "/var/log/pods"}
-		}, "remove command and args"},
+		}, "remove command, args"},
+		"a hook": {func(s map[string]any) {
+			first(s, "containers")["lifecycle"] = map[string]any{"postStart": map[string]any{"exec": map[string]any{"command": []any{"/log-agent"}}}}
+		}, "remove command, args"},
+		"a probe that runs a command": {func(s map[string]any) {
+			first(s, "containers")["readinessProbe"] = map[string]any{"exec": map[string]any{"command": []any{"/log-agent"}}}
+		}, "remove command, args"},
+		"a port of the node": {func(s map[string]any) {
+			first(s, "containers")["ports"] = []any{map[string]any{"containerPort": 8888, "hostPort": 8888}}
+		}, "give a pod what other pods of the node have"},
 		"a second container":        {func(s map[string]any) { add(s, "containers", map[string]any{"name": "shell", "image": image}) }, "and no other"},
 		"a second container before": {func(s map[string]any) { add(s, "initContainers", map[string]any{"name": "shell", "image": image}) }, "and no other"},
 		"no container before":       {func(s map[string]any) { delete(s, "initContainers") }, "and no other"},
