@@ -127,6 +127,7 @@ func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer)
 		values["metrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
 	}
 	if decided.Logs != nil {
+		values["logs.store.storage.class"] = nil
 		values[images.LogStore] = images.Origin + "/victoria-logs:" + images.LogStoreVersion
 	}
 	cpus, memory, err := machine()

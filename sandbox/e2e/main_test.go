@@ -103,6 +103,10 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.MkdirAll(world.out, 0o755); err != nil {
 		return 0, err
 	}
+	// What the tests type must leave nothing in the home folder. The sandbox's own kubectl has a cache of its own anyway.
+	if err := os.Setenv("KUBECACHEDIR", world.dir.Path("e2e", "kubectl")); err != nil {
+		return 0, err
+	}
 	// The program is in the cache, so that it is linked again only when it has changed.
 	world.program = world.dir.Path("e2e", "sandbox")
 	build := exec.Command("go", "build", "-o", world.program, "../cmd/sandbox")

@@ -49,6 +49,10 @@ func Start(configure func(*envtest.Environment)) (*envtest.Environment, error) {
 			return nil, errors.Join(err, os.RemoveAll(folder))
 		}
 	}
+	// kubectl would leave what it knows of the API server in the home folder.
+	if cache, err := os.UserCacheDir(); err != nil || os.Setenv("KUBECACHEDIR", filepath.Join(cache, "journal-sandbox", "e2e", "kubectl")) != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
 	environment := &envtest.Environment{BinaryAssetsDirectory: folder, ErrorIfCRDPathMissing: true}
 	if configure != nil {
 		configure(environment)
