@@ -31,20 +31,9 @@ func TestObserve(t *testing.T) {
 	}
 	sweep(t)
 	t.Cleanup(func() { sweep(t) })
-	t.Run("meanwhile", func(t *testing.T) { // each waits for most of its time, for something else
-		for sentence, test := range map[string]func(*testing.T){
-			"a tenant reads the lines of its own pods, and of no others": logs,
-			"a tenant reads the figures of its own pods, and of no others, and load adds pods": func(t *testing.T) {
-				t.Run("a tenant reads the figures of its own pods, and of no others", figures)
-				t.Run("load adds pods and takes them away, and an update in between does not", scaling)
-			},
-		} {
-			t.Run(sentence, func(t *testing.T) {
-				t.Parallel()
-				test(t)
-			})
-		}
-	})
+	t.Run("a tenant reads the figures of its own pods, and of no others", figures)
+	t.Run("load adds pods and takes them away, and an update in between does not", scaling)
+	t.Run("a tenant reads the lines of its own pods, and of no others", logs)
 	t.Run("a claim still ends once the API groups are back", deadAPI)
 }
 

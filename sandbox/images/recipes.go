@@ -29,8 +29,12 @@ func goProgram(repo string, rev revision, name, configKey string, ports ...strin
 	return r
 }
 
-// LogStore is the key of the image of VictoriaLogs, which keeps the logs, and LogStoreVersion is its version.
-const LogStore, LogStoreVersion = "logs.store.image", "v1.51.1-0.20260624061259-dc94972a8708"
+const (
+	// LogStore is the key of the image of VictoriaLogs, which keeps the logs.
+	LogStore = "logs.store.image"
+	// LogStoreVersion is its version.
+	LogStoreVersion = "v1.51.1-0.20260624061259-dc94972a8708"
+)
 
 // service is the recipe of one of Services, or of the log store for a node that cannot pull it.
 func service(repo string, rev revision, key string) recipe {
