@@ -110,7 +110,7 @@ func (a *api) list(ctx context.Context, from source, asked question) ([]row, err
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	var all []row
 	for r, err := range rows(body) {
 		if err != nil {

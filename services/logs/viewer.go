@@ -65,7 +65,7 @@ func (v *viewer) sources(ctx context.Context) ([]source, error) {
 	case v.claimed != "" && v.tenant != "":
 		return []source{{v.tenant, v.claimed}}, nil // A tenant's own namespace is called as the tenant.
 	case v.tenant == "":
-		return []source{{v.options.namespace, v.claimed}}, nil
+		return []source{{v.namespace, v.claimed}}, nil
 	}
 	names, err := v.api.namespaces(ctx, v.tenant)
 	sources := make([]source, len(names))
@@ -179,7 +179,7 @@ func (v *viewer) stream(ctx context.Context, from source, past *past) (opened bo
 	if err != nil {
 		return false, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	missed, err := v.api.list(ctx, from, question{query: v.asked.query, start: past.from(), limit: mostLines})
 	if err != nil {
 		return true, err

@@ -20,7 +20,7 @@ import (
 
 // serve serves the store's page of one namespace on a free port of this machine, until ctx ends.
 func (v *viewer) serve(ctx context.Context) error {
-	from := source{namespace: v.options.namespace}
+	from := source{namespace: v.namespace}
 	if v.tenant != "" {
 		from.namespace = v.tenant // A tenant's own namespace is called as the tenant.
 	}

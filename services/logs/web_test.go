@@ -32,7 +32,7 @@ func browse(t *testing.T, method, at, host string, header ...string) (int, http.
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestThePageOfOneNamespaceIsServedHereAndNothingElse(t *testing.T) {
 		status           int
 	}{
 		"a site that points to this machine": {http.MethodGet, base + "/" + pagePath, "evil.example.com", http.StatusMisdirectedRequest},
-		"another name of this machine":       {http.MethodGet, base + "/" + pagePath, "localhost" + link.Host[strings.Index(link.Host, ":"):], http.StatusMisdirectedRequest},
+		"another name of this machine":       {http.MethodGet, base + "/" + pagePath, "localhost:" + link.Port(), http.StatusMisdirectedRequest},
 		"no secret":                          {http.MethodGet, elsewhere + "/" + pagePath, link.Host, http.StatusNotFound},
 		"another secret":                     {http.MethodGet, elsewhere + "/AAAAAAAAAAAAAAAAAAAAAAAAAA/" + pagePath, link.Host, http.StatusNotFound},
 		"the API server's own path":          {http.MethodGet, elsewhere + "/api/v1/namespaces/alice/secrets", link.Host, http.StatusNotFound},

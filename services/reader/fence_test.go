@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -211,9 +212,7 @@ func TestNoQueryEscapesTheFence(t *testing.T) {
 					continue // a chart has a beginning and an end
 				}
 				form := url.Values{"query": {query}}
-				for name, values := range more {
-					form[name] = values
-				}
+				maps.Copy(form, more)
 				if withTime {
 					form.Set("start", start)
 					form.Set("end", end)
@@ -290,7 +289,7 @@ func TestAFollowSeesTheLinesOfItsFence(t *testing.T) {
 		`options(global_filter=(*), ignore_global_time_filter=true) * | filter * or tenant:bob`,
 	} {
 		for _, path := range []string{"/namespaces/alice/logs?watch=true&", proxyPath + "/select/logsql/tail?"} {
-			_, found := r.follow(query, path+"query="+url.QueryEscape(query)) // a user for each, since each has a bound
+			found, _ := r.follow(query, path+"query="+url.QueryEscape(query)) // a user for each, since each has a bound
 			follows = append(follows, open{path + query, found})
 		}
 	}

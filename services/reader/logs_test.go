@@ -350,25 +350,25 @@ func following(w http.ResponseWriter, r *http.Request) {
 }
 
 // follow opens a follow, and returns its lines; they are closed when it ends, with an error if it is cut off.
-func (r *reader) follow(user, path string) (*http.Response, <-chan string) {
+func (r *reader) follow(user, path string) (found <-chan string, end func()) {
 	r.t.Helper()
 	response, err := r.open(r.client, http.MethodGet, user, prefix+path, nil, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = response.Body.Close() })
-	found := make(chan string, 100)
+	lines := make(chan string, 100)
 	go func() {
-		defer close(found)
+		defer close(lines)
 		scanner := bufio.NewScanner(response.Body)
 		for scanner.Scan() {
-			found <- scanner.Text()
+			lines <- scanner.Text()
 		}
 		if err := scanner.Err(); err != nil {
-			found <- fmt.Sprint("cut off: ", err)
+			lines <- fmt.Sprint("cut off: ", err)
 		}
 	}()
-	return response, found
+	return lines, func() { _ = response.Body.Close() }
 }
 
 // ended waits for the end of a follow that has sent its line.
@@ -404,7 +404,7 @@ func TestAFollowSendsALineWhenItIsThereAndAsksForTheNewestOnes(t *testing.T) {
 	store := newStore(t, following)
 	r := newReader(t, store.URL)
 	start := time.Now().Add(-10 * time.Second).UTC().Format(time.RFC3339Nano)
-	_, found := r.follow("alice", "/namespaces/alice/logs?watch=true&query=x&start="+start)
+	found, _ := r.follow("alice", "/namespaces/alice/logs?watch=true&query=x&start="+start)
 	first(t, found)
 	asked := store.one(t)
 	back, err := time.ParseDuration(asked.form.Get("start_offset"))
@@ -418,7 +418,7 @@ func TestAFollowEndsWhenTheNamespaceIsGoneOrBelongsToAnother(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, following)
 	r := newReader(t, store.URL)
-	_, stays := r.follow("carol", "/namespaces/platform/logs?watch=true")
+	stays, _ := r.follow("carol", "/namespaces/platform/logs?watch=true")
 	first(t, stays)
 	for name, change := range map[string]func() error{
 		"deleted":           func() error { return r.names.Tracker().Delete(namespaceResource, "", "alice") },
@@ -428,9 +428,9 @@ func TestAFollowEndsWhenTheNamespaceIsGoneOrBelongsToAnother(t *testing.T) {
 		},
 	} {
 		path := map[string]string{"deleted": "alice", "of another tenant": "bob", "replaced": "alice-claim"}[name]
-		_, found := r.follow("dave", "/namespaces/"+path+"/logs?watch=true")
+		found, _ := r.follow("dave", "/namespaces/"+path+"/logs?watch=true")
 		first(t, found)
-		_, page := r.follow("dave", "/namespaces/"+path+"/logs/ui/proxy/select/logsql/tail?query=*")
+		page, _ := r.follow("dave", "/namespaces/"+path+"/logs/ui/proxy/select/logsql/tail?query=*")
 		first(t, page)
 		if err := change(); err != nil {
 			t.Fatal(err)
@@ -448,7 +448,7 @@ func TestAFollowEndsWhenTheNamespaceIsGoneOrBelongsToAnother(t *testing.T) {
 func TestAFollowEndsAfterAWhileSoThatRBACIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	r := newReaderWith(t, newStore(t, following).URL, queryTimeout, time.Second)
-	_, found := r.follow("alice", "/namespaces/alice/logs?watch=true")
+	found, _ := r.follow("alice", "/namespaces/alice/logs?watch=true")
 	first(t, found)
 	ended(t, found)
 }
@@ -457,11 +457,11 @@ func TestAUserFollowsABoundedNumberOfLogs(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, following)
 	r := newReader(t, store.URL)
-	var open []*http.Response
+	var ends []func()
 	for range followsPerUser {
-		response, found := r.follow("alice", "/namespaces/alice/logs?watch=true")
+		found, end := r.follow("alice", "/namespaces/alice/logs?watch=true")
 		first(t, found)
-		open = append(open, response)
+		ends = append(ends, end)
 	}
 	got := r.get("alice", "/namespaces/alice/logs?watch=true").is(http.StatusTooManyRequests, "end one, or try again later")
 	if got.header.Get("Retry-After") != "30" {
@@ -469,9 +469,9 @@ func TestAUserFollowsABoundedNumberOfLogs(t *testing.T) {
 	}
 	r.get("alice", proxyPath+"/select/logsql/tail?query=*").is(http.StatusTooManyRequests)
 	r.get("alice", "/namespaces/alice/logs").is(http.StatusOK)
-	_, found := r.follow("bob", "/namespaces/bob/logs?watch=true")
+	found, _ := r.follow("bob", "/namespaces/bob/logs?watch=true")
 	first(t, found)
-	_ = open[0].Body.Close()
+	ends[0]()
 	eventually(t, "there is room again", func() bool {
 		response, err := r.open(r.client, http.MethodGet, "alice", prefix+"/namespaces/alice/logs?watch=true", nil, nil)
 		if err != nil {
@@ -493,7 +493,7 @@ func TestShuttingDownEndsFollowsAndFinishesQueries(t *testing.T) {
 		following(w, r)
 	})
 	r := newReader(t, store.URL)
-	_, found := r.follow("alice", "/namespaces/alice/logs?watch=true")
+	found, _ := r.follow("alice", "/namespaces/alice/logs?watch=true")
 	first(t, found)
 	query := make(chan answer, 1)
 	go func() { query <- r.get("alice", "/namespaces/alice/logs") }()

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -243,9 +244,7 @@ func (r *reader) open(client *http.Client, method, user, path string, body io.Re
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	r.t.Cleanup(cancel)
 	request := must(http.NewRequestWithContext(ctx, method, r.url+path, body))
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	if user != "" {
 		request.Header.Set("X-Remote-User", user)
 	}
