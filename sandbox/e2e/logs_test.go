@@ -302,7 +302,7 @@ func noEscape(t *testing.T, secret string) {
 		`*`, `canary`, `* or canary`, `(* or canary)`, `!nothing`, bobs, bobs + ` or *`, `"k8s.namespace.name":=bob`, `tenant:=bob or *`,
 		`* | union (` + bobs + `)`, `* | union (*)`, `"k8s.pod.name":in(` + bobs + ` | fields "k8s.pod.name")`, `_stream_id:in(* | fields _stream_id)`,
 		`* | join by (_msg) (* | fields _msg, app) prefix other_`, `* | stream_context after 1000`, `* | stream_context before 1000 | ` + `fields _msg`,
-		`options(ignore_global_time_filter=true) *`, `options(ignore_global_time_filter=true) ` + bobs, `options(concurrency=2) * | union (` + bobs + `)`,
+		`options(ignore_global_time_filter=true) ` + bobs, `options(concurrency=2) * | union (` + bobs + `)`,
 		`* | field_values "k8s.namespace.name"`, `* | field_values _msg`, `* | streams`, `* | uniq by (_stream)`, `* | facets 100`, `* | top 100 by (_msg)`,
 		`* | stats by (tenant) values(_msg)`, `canary) or (canary`, `* # `, "*\n| union (canary)", `* | sort by (_time) limit 10000`,
 	}

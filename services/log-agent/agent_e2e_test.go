@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -310,7 +311,7 @@ func used(t *testing.T, child *exec.Cmd) (cpu time.Duration, peak string) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child.Process.Pid))
 	require.NoError(t, err)
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+2:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", child.Process.Pid))
