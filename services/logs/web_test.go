@@ -54,7 +54,7 @@ func TestThePageOfOneNamespaceIsServedHereAndNothingElse(t *testing.T) {
 	if err != nil || !strings.HasPrefix(link.Host, "127.0.0.1:") {
 		t.Fatalf("the link is %q, %v", &stdout, err)
 	}
-	if asked, err := url.ParseQuery(hash); err != nil || asked.Get("query") != `_msg:*"50%"*` || asked.Get("g0.range_input") != "3600s" {
+	if asked, err := url.ParseQuery(hash); err != nil || asked.Get("query") != `_msg:*"50%"*` || asked.Get("g0.relative_time") != "last_1_hour" {
 		t.Errorf("the page is asked %q, %v", hash, err)
 	}
 	base := strings.TrimSuffix(strings.TrimSuffix("http://"+link.Host+link.Path, pagePath), "/")
@@ -113,5 +113,17 @@ func TestThePageOfOneNamespaceIsServedHereAndNothingElse(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("an interrupted page is an error: %v", err)
+	}
+}
+
+func TestThePageShowsAtLeastWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	for before, want := range map[time.Duration]string{
+		0: "last_5_minutes", 5*time.Minute + 9*time.Second: "last_5_minutes", 5*time.Minute + 11*time.Second: "last_15_minutes",
+		time.Hour: "last_1_hour", 90 * time.Minute: "last_3_hours", 7 * 24 * time.Hour: "last_7_days", 1000 * 24 * time.Hour: "last_1_year",
+	} {
+		if got := windowID(before); got != want {
+			t.Errorf("of the last %s the page shows %s, not %s", before, got, want)
+		}
 	}
 }
