@@ -76,6 +76,7 @@ echo 'after a line of 2 MiB'; sleep 3600`)
 		{"no query, parameter or path leaves its namespace", func(t *testing.T) { noEscape(t, secret) }},
 		{"what stands in a line changes neither its owner nor what comes after it", func(t *testing.T) { forgedLines(t, secret) }},
 		{"the commands of the page run as they are written", logsPage},
+		{"the store's page shows alice's lines in a browser, and asks for nothing else", func(t *testing.T) { logsInABrowser(t, secret) }},
 		{"a deleted pod and a claim that has ended are still read, by their tenant", goneLogs},
 		{"a namespace's name that another tenant gets shows nothing of before", reusedName},
 		{"a flood takes nothing from a quiet tenant, and is told what was dropped", flood},
@@ -421,27 +422,30 @@ func logsPage(t *testing.T) {
 	alicesPage(t)
 }
 
-// alicesPage opens the store's page as a browser does, through the link that the command prints.
-func alicesPage(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, logsProgram(), "--web", "--namespace", "alice", "--kubeconfig", tenancy.config["alice"])
+// servePage serves the store's page as alice until the test ends, and returns the link that is printed.
+func servePage(t *testing.T, args ...string) (link string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), logsProgram(), append(args, "--web", "--namespace", "alice", "--kubeconfig", tenancy.config["alice"])...)
 	var out lockedBuffer
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		cancel()
-		_ = cmd.Wait()
-	}()
+	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended
 	eventually(t, 15*time.Second, func() error {
 		if !strings.Contains(out.String(), "\n") {
 			return errors.New("no link is printed")
 		}
 		return nil
 	})
-	link, _, _ := strings.Cut(strings.TrimSpace(out.String()), "#")
+	return strings.TrimSpace(out.String())
+}
+
+// alicesPage opens the store's page through the link that the command prints.
+func alicesPage(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	link, _, _ := strings.Cut(servePage(t), "#")
 	get := func(address string) (int, string) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
