@@ -103,6 +103,8 @@ func (args LogServiceArgs) storePod(own workload) kube.Pod {
 				"-storage.minFreeDiskSpaceBytes=" + times(bytesOf(store.Storage.Size), 1, 20).FloatString(0),
 				"-memory.allowedBytes=" + times(bytesOf(store.Resources.MemoryLimit), 1, 2).FloatString(0),
 				"-search.maxQueryDuration=30s", // the API server ends a read after 60 s
+				// A store that is killed loses up to two of these and a second more. The agents do not send again what it has taken.
+				"-inmemoryDataFlushInterval=1s",
 				"-loggerFormat=json",
 			}),
 			Ports:        corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(storePortName), ContainerPort: pulumi.Int(storePort)}},

@@ -129,7 +129,8 @@ func TestTheStoreIsRestrictedAndKeepsWhatItsArgumentsSay(t *testing.T) {
 	store := graphtest.Find(t, g, statefulSet, "logs-store")
 	assert.Equal(t, []any{
 		"-storageDataPath=/data", "-httpListenAddr=:9428", "-retentionPeriod=14d", "-retention.maxDiskSpaceUsageBytes=17179869184",
-		"-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=536870912", "-search.maxQueryDuration=30s", "-loggerFormat=json",
+		"-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=536870912", "-search.maxQueryDuration=30s",
+		"-inmemoryDataFlushInterval=1s", "-loggerFormat=json",
 	}, store.Field("spec.template.spec.containers[0].args"))
 	assert.Equal(t, false, store.Field("spec.template.spec.automountServiceAccountToken"))
 	assert.Equal(t, "fast", store.Field("spec.volumeClaimTemplates[0].spec.storageClassName"))
