@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,12 +104,8 @@ func list(items []map[string]any) map[string]any {
 
 func newWorld(t *testing.T, environment ...string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), store: freePort(t), metrics: freePort(t)}
-	w.program = filepath.Join(w.dir, "victoria-logs")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../sandbox/toolchain/stores", "-ldflags=-s -w", "-o", w.program,
-		"github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
-	build.Stderr = os.Stderr
-	require.NoError(t, build.Run())
+	w := newStore(t)
+	w.metrics = freePort(t)
 	server := httptest.NewServer(http.HandlerFunc(serve))
 	t.Cleanup(server.CloseClientConnections) // watches stay open
 	t.Cleanup(server.Close)
@@ -122,16 +119,57 @@ func newWorld(t *testing.T, environment ...string) *world {
 	w.startStore()
 	w.startAgent()
 	t.Cleanup(func() {
-		for _, child := range []*exec.Cmd{w.agent, w.storeChild} {
-			_ = child.Process.Kill()
-			_ = child.Wait()
-		}
+		_ = w.agent.Process.Kill()
+		_ = w.agent.Wait()
 		if t.Failed() {
 			text, _ := os.ReadFile(filepath.Join(w.dir, "agent.log"))
 			t.Logf("the agent's log:\n%.20000s", text)
 		}
 	})
 	return w
+}
+
+// newStore returns a world with a store that is not started.
+func newStore(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), store: freePort(t)}
+	w.program = filepath.Join(w.dir, "victoria-logs")
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../sandbox/toolchain/stores", "-ldflags=-s -w", "-o", w.program,
+		"github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
+	build.Stderr = os.Stderr
+	require.NoError(t, build.Run())
+	t.Cleanup(func() {
+		if w.storeChild != nil {
+			_ = w.storeChild.Process.Kill()
+			_ = w.storeChild.Wait()
+		}
+	})
+	return w
+}
+
+// storeFlag matches a flag of the store in the objects of the stack dev.
+var storeFlag = regexp.MustCompile(`(?m)^ +- (-[\w.]+)=(\S+)$`)
+
+// storeFlags returns the flags of the store as the stack dev has them, but for those that are given here: a flag and its value, by turns.
+func storeFlags(t *testing.T, other ...string) (flags []string) {
+	t.Helper()
+	text, err := os.ReadFile(os.Getenv("PWD") + "/../../stacks/testdata/dev.yaml")
+	require.NoError(t, err)
+	from := bytes.Index(text, []byte("- -storageDataPath="))
+	require.NotEqual(t, -1, from, "the stack dev has no store")
+	to := bytes.Index(text[from:], []byte("image: "))
+	values := map[string]string{}
+	for _, flag := range storeFlag.FindAllSubmatch(text[from-20:from+to], -1) {
+		values[string(flag[1])] = string(flag[2])
+	}
+	for i := 0; i < len(other); i += 2 {
+		require.Contains(t, values, other[i], "the store has no such flag")
+		values[other[i]] = other[i+1]
+	}
+	for flag, value := range values {
+		flags = append(flags, flag+"="+value)
+	}
+	return flags
 }
 
 func freePort(t *testing.T) int {
@@ -161,10 +199,21 @@ func (w *world) start(name string, port int, path string, environment []string, 
 	return child
 }
 
-func (w *world) startStore() {
+// startStore starts the store with the flags of the stack dev, but for those that are given: a flag and its value, by turns.
+func (w *world) startStore(other ...string) {
 	w.t.Helper()
-	w.storeChild = w.start("store", w.store, w.program, os.Environ(), "-storageDataPath="+filepath.Join(w.dir, "data"),
-		fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", w.store), "-memory.allowedBytes=128MiB", "-inmemoryDataFlushInterval=1s")
+	other = append([]string{
+		"-storageDataPath", filepath.Join(w.dir, "data"), "-httpListenAddr", fmt.Sprintf("127.0.0.1:%d", w.store),
+		"-memory.allowedBytes", "128MiB", "-storage.minFreeDiskSpaceBytes", "1000000",
+	}, other...)
+	w.storeChild = w.start("store", w.store, w.program, os.Environ(), storeFlags(w.t, other...)...)
+}
+
+// stopStore ends the store as the kubelet does: it writes what it has in memory.
+func (w *world) stopStore() {
+	w.t.Helper()
+	require.NoError(w.t, w.storeChild.Process.Signal(syscall.SIGTERM))
+	_ = w.storeChild.Wait()
 }
 
 func (w *world) startAgent() {
@@ -219,9 +268,13 @@ func (w *world) number(query string) int {
 }
 
 // metric returns the sum of a figure of the agent.
-func (w *world) metric(name string) (sum float64) {
-	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", w.metrics))
-	require.NoError(w.t, err)
+func (w *world) metric(name string) float64 { return figure(w.t, w.metrics, name) }
+
+// figure returns the sum of a figure of the program at a port.
+func figure(t *testing.T, port int, name string) (sum float64) {
+	t.Helper()
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
+	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		if family, value, _ := strings.Cut(lines.Text(), " "); strings.HasPrefix(family, name+"{") || family == name {
@@ -350,9 +403,7 @@ func TestNoLineIsLostWhenTheAgentIsKilledAndTheStoreIsAway(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); f.write(0, lines, perSecond) }()
 	time.Sleep(3 * time.Second)
-	// A killed store would lose what it has said to have: it writes to its disk once a second here.
-	require.NoError(t, w.storeChild.Process.Signal(syscall.SIGTERM))
-	_ = w.storeChild.Wait()
+	w.stopStore() // a killed one would lose a little of what it has said to have
 	away := time.Now()
 	for range 3 {
 		time.Sleep(7 * time.Second)
@@ -390,8 +441,7 @@ func TestAFloodOverItsShareIsCutCountedAndTold(t *testing.T) {
 
 func TestWhatAFullBufferDoesNotTakeIsCounted(t *testing.T) {
 	w := newWorld(t, "BUFFER_BYTES=3000000")
-	require.NoError(t, w.storeChild.Process.Signal(syscall.SIGTERM))
-	_ = w.storeChild.Wait()
+	w.stopStore()
 	const lines = 50_000
 	w.file("alice").write(0, lines, 0)
 	refused := func() int { return int(w.metric("otelcol_exporter_enqueue_failed_log_records_total")) }
