@@ -83,6 +83,9 @@ func TestFirstDay(t *testing.T) {
 		t.Errorf("bob, of the same team, does not see what runs in the team's claim: %s", text)
 	}
 	s.types(t, blocks, "Let CI deploy")
+	if said := s.types(t, blocks, "Find what a pod said"); !strings.Contains(said, "Ready to accept connections") {
+		t.Errorf("the lines of the pod that CI has replaced are not found: %s", said)
+	}
 	s.mustRun(t, "kubectl delete namespaceclaim try-redis-8 --namespace team-a --timeout=90s")
 	for heading := range blocks {
 		t.Errorf("the test types nothing below %q", heading)

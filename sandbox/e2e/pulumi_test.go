@@ -301,14 +301,15 @@ func (s *shell) mustRun(t *testing.T, command string) string {
 	return out
 }
 
-// types types the blocks of a section of a page, and removes the section from it.
-func (s *shell) types(t *testing.T, page map[string][]string, heading string) {
+// types types the blocks of a section of a page, and removes the section from it. It returns what they say.
+func (s *shell) types(t *testing.T, page map[string][]string, heading string) (said string) {
 	t.Helper()
 	if len(page[heading]) == 0 {
 		t.Fatalf("the page has no shell below %q", heading)
 	}
 	for _, block := range page[heading] {
-		s.mustRun(t, block)
+		said += s.mustRun(t, block)
 	}
 	delete(page, heading)
+	return said
 }
