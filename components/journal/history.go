@@ -25,9 +25,11 @@ type configs []map[string]string
 
 // redisHistory is what the last update of Redis deployed. It is empty before the first update.
 type redisHistory struct {
-	Configs   configs       `json:"configs"`
-	Passwords []int         `json:"passwords"`
-	Storage   *kube.Storage `json:"storage"`
+	Configs   configs `json:"configs"`
+	Passwords []int   `json:"passwords"`
+	// PasswordSecret is where they are, or empty if they were generated.
+	PasswordSecret string        `json:"passwordSecret,omitempty"`
+	Storage        *kube.Storage `json:"storage"`
 }
 
 // checkAfter returns the rules that arguments with defaults break as an update after the last one.
@@ -35,6 +37,9 @@ func (args RedisArgs) checkAfter(last redisHistory) rules.Faults {
 	var f rules.Faults
 	if had := last.Storage; had != nil {
 		f = args.Storage.CheckAfter(*had, "bring up another stack with this class, post the entries to its API, and destroy this one").In("storage")
+	}
+	if from := last.PasswordSecret; from != "" && args.PasswordSecret == "" {
+		f.Refuse("passwordSecret", "", "the passwords of the last update are in Secrets that exist, and generated ones would be others; write %s", from)
 	}
 	if len(last.Passwords) == 0 {
 		return f

@@ -752,6 +752,34 @@ func TestRedisAcceptsEveryPasswordThatIsListed(t *testing.T) {
 	}
 }
 
+func TestPasswordsComeFromSecretsThatExist(t *testing.T) {
+	a := args()
+	a.Redis.Passwords, a.Redis.PasswordSecret = []int{3, 2}, "from-vault"
+	g := declare(t, a)
+	assert.Empty(t, g.OfType(secret))
+	assert.Empty(t, g.OfType(randomPassword), "nothing that only the state has")
+	source := func(name string, paths ...any) map[string]any {
+		items := []any{}
+		for i, user := range redisUsers {
+			if i < len(paths) {
+				items = append(items, map[string]any{"key": user, "path": paths[i]})
+			}
+		}
+		return map[string]any{"secret": map[string]any{"name": name, "items": items}}
+	}
+	const path = "spec.template.spec.volumes[1].projected.sources"
+	assert.Equal(t, []any{
+		source("from-vault-3", "api", "replica", "probe"), source("from-vault-2", "previous-1-api", "previous-1-replica", "previous-1-probe"),
+	}, graphtest.Find(t, g, statefulSet, "journal-redis").Field(path))
+	assert.Equal(t, []any{source("from-vault-3", "api")}, graphtest.Find(t, g, deployment, "journal-api").Field(path))
+
+	update(t, g, a)
+	a.Redis.PasswordSecret = ""
+	refused(t, g, a, `redis.passwordSecret "": the passwords of the last update are in Secrets that exist, and generated ones would be others; write from-vault`)
+	a.Redis.PasswordSecret = "From_Vault"
+	assert.ErrorContains(t, a.Check().Err(), `redis.passwordSecret "From_Vault"`)
+}
+
 func TestVolumesGrowInPlaceAndTheirTemplateStays(t *testing.T) {
 	a := args()
 	first := declare(t, a)

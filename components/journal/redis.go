@@ -58,6 +58,12 @@ type RedisArgs struct {
 	// every user. To rotate, write a new number in front of the current one: Redis accepts both while its clients move over. A later
 	// update may leave the old one out.
 	Passwords []int `json:"passwords" default:"1" minimum:"1"`
+	// PasswordSecret takes the passwords from Secrets that another program fills, such as External Secrets: number 1 from the Secret
+	// <passwordSecret>-1 in the namespace of Redis, number 2 from <passwordSecret>-2. Each has the keys api, replica and probe, with
+	// a password of letters, digits, - and _, and never changes. By default the passwords are generated, and the component declares
+	// the Secrets. Copy those under the new names before you set it, or Redis has other passwords. It stays set: generated passwords
+	// would be others.
+	PasswordSecret string `json:"passwordSecret" example:"redis-password"`
 	// RolloutTimeout is how long, in seconds, an update of all pods together may take before it fails. A pod with a large log
 	// takes longer to start.
 	RolloutTimeout int `json:"rolloutTimeout" default:"180" minimum:"30"`
@@ -168,6 +174,9 @@ func (args RedisArgs) check() rules.Faults {
 		f.Refuse("replicas", args.Replicas, "a quorum needs an odd number, since an even one survives no more failures than one less; write %d", args.Replicas+1)
 	}
 	f = append(f, checkPasswords(args.Passwords).In("passwords")...)
+	if args.PasswordSecret != "" {
+		f.Check("passwordSecret", args.PasswordSecret, rules.CheckName(args.PasswordSecret))
+	}
 	f = append(f, args.Resources.Check().In("resources")...)
 	f.Check("maxMemory", args.MaxMemory, rules.CheckBytes(args.MaxMemory))
 	if rules.CompareQuantities(args.Resources.MemoryLimit, args.MaxMemory) < 0 {

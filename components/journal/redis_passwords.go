@@ -18,17 +18,28 @@ import (
 // file users says what each user may do.
 var redisUsers = []string{apiUser, "replica", "probe"}
 
-// passwords declares the kept passwords, the current ones first: for each number one Secret that never changes.
+// passwordSecrets returns the names of the Secrets of the kept passwords, the current one first: for each number one Secret that
+// never changes. It declares them, unless another program does.
+func (r *Redis) passwordSecrets(ctx *pulumi.Context, name string, a RedisArgs) (names []pulumi.StringOutput, err error) {
+	if a.PasswordSecret == "" {
+		return r.generatePasswords(ctx, name, a)
+	}
+	for _, number := range a.Passwords {
+		names = append(names, pulumi.Sprintf("%s-%d", a.PasswordSecret, number))
+	}
+	return names, nil
+}
+
+// generatePasswords declares the Secrets of the passwords, and returns their names.
 //
 // They all derive from one random secret, by HKDF (RFC 5869) with the number and the user. A rotation therefore adds nothing
 // that only the state has, and no password reveals another. The secret is not a child of Redis, so that an update can target
 // it alone and create it first: a targeted parent brings its children with it.
-func (r *Redis) passwords(ctx *pulumi.Context, name string, a RedisArgs) ([]*corev1.Secret, error) {
+func (r *Redis) generatePasswords(ctx *pulumi.Context, name string, a RedisArgs) (names []pulumi.StringOutput, err error) {
 	source, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{Length: pulumi.Int(64), Special: pulumi.Bool(false)})
 	if err != nil {
 		return nil, err
 	}
-	var secrets []*corev1.Secret
 	for _, number := range a.Passwords {
 		passwords := pulumix.Cast[pulumi.StringMapOutput](pulumix.ApplyErr(source.Result, func(source string) (map[string]string, error) {
 			return derivePasswords(source, number)
@@ -46,9 +57,9 @@ func (r *Redis) passwords(ctx *pulumi.Context, name string, a RedisArgs) ([]*cor
 		if err != nil {
 			return nil, err
 		}
-		secrets = append(secrets, secret)
+		names = append(names, secret.Metadata.Name().Elem())
 	}
-	return secrets, nil
+	return names, nil
 }
 
 // derivePasswords returns the passwords of a number, by user: 32 characters without meaning to a shell or to Redis's

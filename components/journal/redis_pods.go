@@ -29,7 +29,7 @@ var (
 
 // declare creates the children and sets the outputs.
 func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redisHistory) error {
-	secrets, err := r.passwords(ctx, name, a)
+	secrets, err := r.passwordSecrets(ctx, name, a)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 	if err != nil {
 		return err
 	}
-	r.history = redisHistory{Configs: config.Versions, Passwords: a.Passwords, Storage: &a.Storage}
+	r.history = redisHistory{Configs: config.Versions, Passwords: a.Passwords, PasswordSecret: a.PasswordSecret, Storage: &a.Storage}
 	services, err := r.services(ctx, name, a)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 
 	r.WriteAddress = pulumi.Sprintf("%s:%d", serviceHost(services.write), redisPort)
 	r.ReadAddress = pulumi.Sprintf("%s:%d", serviceHost(services.read), redisPort)
-	r.SecretName = secrets[0].Metadata.Name().Elem()
+	r.SecretName = secrets[0]
 
 	pod := r.pod(a, account, config, secrets)
 	pod.Container.Env = corev1.EnvVarArray{
@@ -71,10 +71,10 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 }
 
 // pod returns the pod of every replica, without environment: start.sh makes one the primary and the others its replicas.
-func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config, secrets []*corev1.Secret) kube.Pod {
+func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config, secrets []pulumi.StringOutput) kube.Pod {
 	var files []kube.SecretKeys
 	for i, secret := range secrets {
-		keys := kube.SecretKeys{Secret: secret.Metadata.Name().Elem(), Keys: redisUsers}
+		keys := kube.SecretKeys{Secret: secret, Keys: redisUsers}
 		if i > 0 { // by these names lib.sh finds them
 			keys.Prefix = fmt.Sprintf("previous-%d-", i)
 		}
