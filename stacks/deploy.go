@@ -22,11 +22,16 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	faults, err := config.checkUpdate(ctx)
+	return config.deploy(ctx)
+}
+
+// deploy declares everything that the configuration asks for.
+func (c *Config) deploy(ctx *pulumi.Context) error {
+	faults, err := c.checkUpdate(ctx)
 	if err != nil {
 		return err
 	}
-	if err := config.refuse(faults); err != nil {
+	if err := c.refuse(faults); err != nil {
 		return err
 	}
 	manager := FieldManager(ctx.Project(), ctx.Stack())
@@ -35,26 +40,26 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	tenants, platform, err := config.deployTenants(ctx, own)
+	tenants, platform, err := c.deployTenants(ctx, own)
 	if err != nil {
 		return err
 	}
-	if err := config.deployMetrics(ctx, platform, own); err != nil {
+	if err := c.deployMetrics(ctx, platform, own); err != nil {
 		return err
 	}
-	if err := config.deployLogs(ctx, platform, own); err != nil {
+	if err := c.deployLogs(ctx, platform, own); err != nil {
 		return err
 	}
 	needs := []pulumi.Resource{platform}
 	for _, tenant := range tenants {
 		needs = append(needs, tenant)
 	}
-	if err := config.deployIngress(ctx, needs, own, kube.ChartFieldManager(manager)); err != nil {
+	if err := c.deployIngress(ctx, needs, own, kube.ChartFieldManager(manager)); err != nil {
 		return err
 	}
 	tenant := tenants[0]
-	config.Journal.Namespace, config.Journal.PriorityClass = tenant.Name, platform.JournalPriorityClass
-	app, err := journal.New(ctx, JournalName, &config.Journal, own)
+	c.Journal.Namespace, c.Journal.PriorityClass = tenant.Name, platform.JournalPriorityClass
+	app, err := journal.New(ctx, JournalName, &c.Journal, own)
 	if err != nil {
 		return err
 	}
@@ -63,9 +68,9 @@ func Deploy(ctx *pulumi.Context) error {
 	ctx.Export("namespace", tenant.Name)
 	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
 	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
-	if err := kube.KeepOutput(ctx, recordOutput, config.record(), app.Workloads...); err != nil {
+	if err := kube.KeepOutput(ctx, recordOutput, c.record(), app.Workloads...); err != nil {
 		return err
 	}
 	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
-	return protection.declare(ctx, len(config.protected()) > 0)
+	return protection.declare(ctx, len(c.protected()) > 0)
 }
