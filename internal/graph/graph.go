@@ -1,5 +1,6 @@
-// Package graph runs a Pulumi program against mocks and records what it registers, so that tests assert on the whole graph
-// after the run. They assert nothing during it, because a function on an unknown value never runs.
+// Package graph runs a Pulumi program without an engine and records what it registers, so that tests assert on the whole graph
+// after the run and render writes its objects. Tests assert nothing during the run, because a function on an unknown value never
+// runs.
 package graph
 
 import (
@@ -202,6 +203,18 @@ func (g *Graph) Find(token, name string) (Resource, error) {
 func (r Resource) IsObject() bool {
 	return strings.HasPrefix(r.Type, kubernetesPrefix) && !strings.HasSuffix(r.Type, "Patch")
 }
+
+// Object returns the object as plain values, in the form of its JSON, without secret marks.
+func (r Resource) Object() (map[string]any, error) {
+	object, isMap := plain(resource.NewObjectProperty(r.Inputs)).(map[string]any)
+	if !isMap {
+		return nil, fmt.Errorf("%s %s has no inputs", r.Type, r.Name)
+	}
+	return object, nil
+}
+
+// HasSecret says whether any value of the inputs is marked secret.
+func (r Resource) HasSecret() bool { return resource.NewObjectProperty(r.Inputs).ContainsSecrets() }
 
 // Field returns the input at a dotted path such as spec.template.spec.containers[0].image, without its secret mark, or
 // nil where there is none.
