@@ -53,6 +53,10 @@ up: ## start the sandbox and deploy STACK (dev); or deploy to a cluster that is 
 preview: go ## show what `make up` would change
 	@$(BUILD) preview $(WHERE)
 
+.PHONY: render
+render: go ## the objects of STACK as plain YAML, for kubectl, Argo CD or Flux: make render STACK=prod, into rendered/prod or OUT
+	@$(GO) run ./render --stack $(STACK) $(if $(OUT),--out $(OUT))
+
 .PHONY: destroy
 destroy: go ## delete the stack and every journal entry, and keep the cluster
 	@$(BUILD) destroy $(WHERE) --yes
