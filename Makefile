@@ -169,7 +169,7 @@ golden: go ## rewrite the golden files after a change that is meant
 E2E := $(GOTEST) -tags e2e -count 1 -timeout 80m
 
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
 	@$(BUILD) -with node,engine
 ifeq ($(filter node toolchain,$(RUN)),)
 	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')

@@ -1,0 +1,134 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/journal/sandbox/deploy"
+	"example.com/journal/sandbox/node"
+)
+
+// needState are the keys that a rendered stack cannot have.
+var needState = []string{"metrics", "logs", "reader"}
+
+// TestDelivery deploys what `make render` writes, without Pulumi.
+func TestDelivery(t *testing.T) {
+	needsNode(t, "starts a second one beside it")
+	t.Run("the files are what Pulumi has made", renderedIsDeployed)
+	t.Run("kubectl alone brings up the journal", kubectlAlone)
+}
+
+// rendered renders the stack of a folder, and returns the folder of the files.
+func rendered(t *testing.T, project string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "rendered")
+	inRepository(t, fmt.Sprintf("go run ./render --project %q --stack %s --out %q", project, stack, out))
+	return out
+}
+
+// renderedIsDeployed compares the files with the cluster, after an update without what cannot be rendered.
+func renderedIsDeployed(t *testing.T) {
+	originalStack(t)
+	changed := changedStack(t, func(config map[string]any) {
+		for _, key := range needState {
+			deploy.Override(config, "journal:"+key, nil)
+		}
+	})
+	if _, err := upFrom(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	rolledOut(t)
+	out := rendered(t, changed)
+	// The only name that the state decides.
+	for _, name := range []string{"statefulset-redis.yaml", "deployment-api.yaml"} {
+		path := filepath.Join(out, world.outputs.Namespace, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte("redis-password-1")) {
+			t.Fatalf("%s does not name redis-password-1", path)
+		}
+		text = bytes.ReplaceAll(text, []byte("redis-password-1"), []byte(world.outputs.SecretNames[0]))
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said, err := tryKubectl("", "diff", "--server-side", "--force-conflicts", "--kustomize", out); err != nil || strings.TrimSpace(said) != "" {
+		t.Errorf("the cluster differs: %v\n%s", err, said)
+	}
+}
+
+// kubectlAlone applies the files to an empty node, and writes an entry.
+func kubectlAlone(t *testing.T) {
+	second, _, httpPort := secondNode(t)
+	repo := clone(t)
+	values := map[string]any{"exposure.port": httpPort, "cluster.dns": []string{node.DNS}}
+	for _, key := range needState {
+		values[key] = nil
+	}
+	setKeys(t, repo, values)
+	importAs(t, second, imagesOf(t, repo))
+	there := func(args ...string) {
+		t.Helper()
+		if text, err := second.Kubectl(t.Context(), args...).CombinedOutput(); err != nil {
+			t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, text)
+		}
+	}
+	out := rendered(t, repo)
+	there("apply", "--server-side", "--kustomize", out)
+	there("create", "secret", "generic", "redis-password-1", "--namespace", "journal",
+		"--from-literal=api=one", "--from-literal=replica=two", "--from-literal=probe=three")
+	for _, workload := range []string{"statefulset/redis", "deployment/api", "deployment/frontend"} {
+		there("rollout", "status", workload, "--namespace", "journal", "--timeout=180s")
+	}
+
+	web := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dialer(fmt.Sprintf("127.0.0.1:%d", httpPort))}}
+	body, err := json.Marshal(map[string]string{"text": unique("Written without Pulumi.")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, func() error { // the Ingress controller learns of the pods a little later
+		response, err := web.Post(fmt.Sprintf("http://journal.localhost:%d/api/entries", httpPort), "application/json", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if text, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusCreated {
+			return fmt.Errorf("an entry is answered with %d (%w): %s", response.StatusCode, err, text)
+		}
+		return nil
+	})
+	there("apply", "--server-side", "--kustomize", out) // again, without a change
+}
+
+// imagesOf returns the images of the stack in a folder.
+func imagesOf(t *testing.T, repo string) []string {
+	t.Helper()
+	var references []string
+	for line := range strings.SplitSeq(readFile(t, filepath.Join(repo, "Pulumi."+stack+".yaml")), "\n") {
+		if reference, found := strings.CutPrefix(strings.TrimSpace(line), "image: "); found {
+			references = append(references, reference)
+		}
+	}
+	return references
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
