@@ -165,15 +165,31 @@ golden: go ## rewrite the golden files after a change that is meant
 	$(GOTEST) ./stacks ./docs -update
 
 # The groups of sandbox/e2e run on one cluster, in the order of their files. The group journal ends by stopping and starting the cluster.
-# The programs that use the API server have tests with an API server of their own as well, which control the clock and the failures.
+# The programs have tests with an API server or a log store of their own as well, which control the clock and the failures.
 E2E := $(GOTEST) -tags e2e -count 1 -timeout 80m
 
 .PHONY: e2e
-e2e: go ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+
+.PHONY: e2e-build
+e2e-build: go
 	@$(BUILD) -with node,engine
+
+.PHONY: e2e-sandbox
+e2e-sandbox: e2e-build
 ifeq ($(filter node toolchain,$(RUN)),)
 	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
 endif
+ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
+	@cd sandbox && $(E2E) ./toolchain
+endif
+ifneq ($(filter node,$(or $(RUN),node)),)
+	@cd sandbox && $(E2E) ./node
+endif
+
+# These do not disturb the sandbox's groups: with `make -j2 e2e` they run beside them.
+.PHONY: e2e-programs
+e2e-programs: e2e-build
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
 endif
@@ -181,12 +197,6 @@ ifneq ($(filter observe,$(or $(RUN),observe)),)
 	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 	@cd services && VICTORIA_LOGS=$(TOOLS)/victoria-logs $(E2E) ./reader/...
 	@cd services/log-agent && $(E2E) ./...
-endif
-ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
-	@cd sandbox && $(E2E) ./toolchain
-endif
-ifneq ($(filter node,$(or $(RUN),node)),)
-	@cd sandbox && $(E2E) ./node
 endif
 
 # The benchmark has a node of its own, with its own cache and ports, and removes it at the end.
