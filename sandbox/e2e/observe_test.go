@@ -184,8 +184,9 @@ func deadAPI(t *testing.T) {
 	if _, err := readLogs("bob", "--namespace", "bob"); err == nil || !strings.Contains(err.Error(), "the logs cannot be read now") {
 		t.Errorf("without a reader bob is told %v", err)
 	}
-	// Kubernetes' namespace controller asks anew every 30 seconds which groups there are. Until then it would not notice.
-	time.Sleep(35 * time.Second)
+	// Kubernetes' namespace controller asks anew every 30 seconds which groups there are, and the API server may answer with what it
+	// knew half a minute before. Until then it would not notice.
+	time.Sleep(75 * time.Second)
 	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-dead-api", "--namespace", "team-a", "--wait=false")
 	eventually(t, time.Minute, func() error {
 		reasons := kubectl(t, "get", "namespace", namespace, "--output", `jsonpath={.status.conditions[?(@.status=="True")].reason}`)
