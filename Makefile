@@ -187,7 +187,7 @@ ifneq ($(filter node,$(or $(RUN),node)),)
 	@cd sandbox && $(E2E) ./node
 endif
 
-# These do not disturb the sandbox's groups: with `make -j2 e2e` they run beside them.
+# These have bounds in seconds, which a machine that runs the sandbox's groups at the same time does not keep.
 .PHONY: e2e-programs
 e2e-programs: e2e-build
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
