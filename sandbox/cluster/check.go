@@ -68,6 +68,12 @@ func (c *foreign) checkImages(decided stacks.Config) error {
 	if decided.Claims != nil {
 		errs = append(errs, built("journal:claims.image", decided.Claims.Image))
 	}
+	if decided.Logs != nil {
+		errs = append(errs, built("journal:logs.agent.image", decided.Logs.Agent.Image))
+	}
+	if decided.Reader != nil {
+		errs = append(errs, built("journal:reader.image", decided.Reader.Image))
+	}
 	return errors.Join(errs...)
 }
 
