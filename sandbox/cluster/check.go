@@ -33,7 +33,7 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 	defer cancel()
 	exposure, on := decided.Journal.Exposure, map[bool]string{true: "true"}
 	errs := []error{
-		c.checkImages(*decided), c.checkStorage(ctx, decided.Journal.Redis.Storage.Class),
+		c.checkImages(*decided), c.checkStorage(ctx, "journal:redis.storage.class", decided.Journal.Redis.Storage.Class),
 		c.has(ctx, "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies", "journal:cluster.podDefaults", on[decided.Cluster.FillsIn()],
 			"no MutatingAdmissionPolicy of version v1, which Kubernetes has since 1.36; write podDefaults: false, or upgrade the cluster"),
 		c.has(ctx, "/apis/cert-manager.io/v1", "journal:exposure.tls.issuer", exposure.TLS.Issuer,
@@ -46,6 +46,9 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 	}
 	if decided.Metrics != nil {
 		errs = append(errs, c.checkMetrics(ctx))
+	}
+	if decided.Logs != nil {
+		errs = append(errs, c.checkStorage(ctx, "journal:logs.store.storage.class", decided.Logs.Store.Storage.Class))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%s lacks what the stack needs, nothing was changed:\n%w", c, err)
@@ -77,10 +80,10 @@ func (c *foreign) checkImages(decided stacks.Config) error {
 	return errors.Join(errs...)
 }
 
-func (c *foreign) checkStorage(ctx context.Context, class string) error {
+func (c *foreign) checkStorage(ctx context.Context, key, class string) error {
 	const path = "/apis/storage.k8s.io/v1/storageclasses"
 	if class != "" {
-		return c.has(ctx, path+"/"+class, "journal:redis.storage.class", class, "no StorageClass of this name; name one that it has")
+		return c.has(ctx, path+"/"+class, key, class, "no StorageClass of this name; name one that it has")
 	}
 	var classes storagev1.StorageClassList
 	if err := c.client.RESTClient().Get().AbsPath(path).Do(ctx).Into(&classes); err != nil {
@@ -91,7 +94,7 @@ func (c *foreign) checkStorage(ctx context.Context, class string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("journal:redis.storage.class: the cluster has no default StorageClass; name one of its %d, or install one", len(classes.Items))
+	return fmt.Errorf("%s: the cluster has no default StorageClass; name one of its %d, or install one", key, len(classes.Items))
 }
 
 // checkClass checks that the cluster has the controller that serves the Ingress or Gateway.

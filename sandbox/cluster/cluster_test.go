@@ -191,7 +191,7 @@ func TestAllThatAClusterLacksIsReportedAtOnce(t *testing.T) {
 			c.Reader = &observe.ReaderArgs{Image: pulumi.String("registry.example.com/reader:v0.1.0-0000000")}
 			c.Journal.Exposure.TLS.Issuer = "ClusterIssuer/public"
 			c.Cluster.ResourceMetrics = true
-		}, []string{`journal:api.image "registry.example.com/api:v0.1.0-0000000"`, "journal:claims.image", "journal:logs.agent.image", "journal:reader.image", "REGISTRY=", "no default StorageClass",
+		}, []string{`journal:api.image "registry.example.com/api:v0.1.0-0000000"`, "journal:claims.image", "journal:logs.agent.image", "journal:reader.image", "REGISTRY=", "journal:redis.storage.class: the cluster has no default StorageClass", "journal:logs.store.storage.class: the cluster has no default StorageClass",
 			`journal:exposure.class "traefik"`, "ingressController: {}", "cert-manager.io/v1",
 			`journal:cluster.resourceMetrics "true": the cluster has no metrics.k8s.io/v1beta1; write journal:metrics in its place`,
 			`journal:cluster.podDefaults "true": the cluster has no MutatingAdmissionPolicy of version v1, which Kubernetes has since 1.36; write podDefaults: false`}},
