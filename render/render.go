@@ -96,6 +96,11 @@ func fromGraph(g *graph.Graph) (rendered, error) {
 		if err != nil {
 			return rendered{}, err
 		}
+		if slices.Contains(registered.IgnoreChanges, "spec.replicas") { // an autoscaler decides, and each apply would set them back
+			if spec, isMap := value["spec"].(map[string]any); isMap {
+				delete(spec, "replicas")
+			}
+		}
 		o := newObject(value)
 		if taken[o.path] {
 			return rendered{}, fmt.Errorf("%s %s: another object is in %s; give one of them another name", registered.Type, registered.Name, o.path)
@@ -119,12 +124,17 @@ func fromGraph(g *graph.Graph) (rendered, error) {
 func check(r graph.Resource) error {
 	switch {
 	case r.Type == chartType:
-		values, err := encoding.YAML.Marshal(r.Field("values"))
+		chart, _ := r.Field("values").(map[string]any)
+		chart = maps.Clone(chart)
+		if chart != nil {
+			chart["rbac"] = map[string]any{"enabled": true} // the rights that the component declares go with the key
+		}
+		values, err := encoding.YAML.Marshal(chart)
 		if err != nil {
 			return err
 		}
 		return fmt.Errorf("chart %s: only Pulumi's plugin expands a Helm chart; remove the key ingressController, set "+
-			"cluster.ingressNamespace to %[2]v, and install %[3]v in version %[4]v there, with these values:\n%[5]s",
+			"cluster.ingressNamespace to %[2]v, and install %[3]v in version %[4]v there with `helm install --create-namespace` and these values:\n%[5]s",
 			r.Name, r.Field("namespace"), r.Field("chart"), r.Field("version"), values)
 	case strings.HasPrefix(r.Type, "random:"):
 		return fmt.Errorf("%s %s: a random value that only Pulumi's state would have; remove the key that brings it, or deploy the stack with pulumi up",

@@ -265,10 +265,24 @@ func TestAChartIsRefusedWithItsValues(t *testing.T) {
 	assert.Contains(t, said, "only Pulumi's plugin expands a Helm chart; remove the key ingressController")
 	assert.Contains(t, said, "install oci://ghcr.io/traefik/helm/traefik in version ")
 	var values map[string]any
-	_, text, found := strings.Cut(said, "with these values:\n")
+	_, text, found := strings.Cut(said, "and these values:\n")
 	require.True(t, found)
 	require.NoError(t, yaml.Unmarshal([]byte(text), &values))
 	assert.Contains(t, values, "providers")
+	assert.Equal(t, map[string]any{"enabled": true}, values["rbac"], "the component declares the rights, and is gone")
+}
+
+func TestAnAutoscalerDecidesTheNumberOfPods(t *testing.T) {
+	const image = "    image: registry.example.com/journal/journal-api:v0.1.0-0000000\n"
+	dir := project(t, "prod", image, image+"    autoscaling: {maxReplicas: 4}\n")
+	path := filepath.Join(dir, "Pulumi.prod.yaml")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append(text, "  journal:cluster: {resourceMetrics: true}\n"...), 0o600))
+	files, _ := rendering(t, dir, "prod", filepath.Join(t.TempDir(), "out"))
+	assert.Contains(t, files["journal/deployment-frontend.yaml"], "replicas:")
+	assert.NotContains(t, files["journal/deployment-api.yaml"], "replicas:", "each apply would set them back")
+	assert.Contains(t, files["journal/horizontalpodautoscaler-api.yaml"], "minReplicas: ")
 }
 
 func TestAProgramWithASecretIsRefused(t *testing.T) {

@@ -17,11 +17,11 @@ const ephemeralStorage = "64Mi"
 type Resources struct {
 	// CPU is the request, a Kubernetes quantity such as 100m.
 	CPU string `json:"cpu" format:"quantity"`
-	// CPULimit is the limit. The default is the request.
+	// CPULimit is the limit. The default is the request, unless the part has one of its own.
 	CPULimit string `json:"cpuLimit" format:"quantity"`
 	// Memory is the request, a Kubernetes quantity such as 128Mi.
 	Memory string `json:"memory" format:"quantity"`
-	// MemoryLimit is the limit. The default is the request.
+	// MemoryLimit is the limit. The default is the request, unless the part has one of its own.
 	MemoryLimit string `json:"memoryLimit" format:"quantity"`
 }
 

@@ -39,7 +39,7 @@ type LogServiceArgs struct {
 	// Shares are the shares of the tenants, by name. They stand in annotations of the tenants' namespaces; here they are added up,
 	// and compared with what the store and the agents keep.
 	Shares map[string]LogShare `json:"-"`
-	// Readers are the pods that may query the store. Reader.Peers returns those of a Reader. By default there are none.
+	// Readers are the pods that may query the store. ReaderArgs.Peers returns those of a Reader. By default there are none.
 	Readers networkingv1.NetworkPolicyPeerArray `json:"-"`
 	// Namespace is the namespace that is created for the store.
 	Namespace string `json:"-" default:"journal-logs"`
@@ -59,7 +59,7 @@ type LogAgentArgs struct {
 	// Image is the image of log-agent, by an exact version or a digest. Required.
 	Image pulumi.StringInput `json:"image" required:"true" example:"registry.example.com/journal/log-agent:v0.1.0-0a1b2c3"`
 	// Resources are those of each agent. It needs 4% of a CPU for 1,000 lines a second.
-	Resources kube.Resources `json:"resources" default:"cpu=50m cpuLimit=1 memory=100Mi memoryLimit=256Mi"`
+	Resources kube.Resources `json:"resources" default:"cpu=25m cpuLimit=1 memory=100Mi memoryLimit=256Mi"`
 	// Buffer is how many bytes each agent keeps on its node's disk while the store is away. Further lines are dropped, and counted.
 	Buffer string `json:"buffer" default:"1Gi" format:"quantity"`
 }
@@ -69,7 +69,7 @@ type LogStoreArgs struct {
 	// Image is the image of VictoriaLogs, with an exact version. Required.
 	Image pulumi.StringInput `json:"image" required:"true" example:"docker.io/victoriametrics/victoria-logs:v1.51.0"`
 	// Resources are those of the pod. Half of its memory limit is for caches.
-	Resources kube.Resources `json:"resources" default:"cpu=50m cpuLimit=1 memory=256Mi memoryLimit=512Mi"`
+	Resources kube.Resources `json:"resources" default:"cpu=25m cpuLimit=1 memory=256Mi memoryLimit=512Mi"`
 	// Storage are the parameters of the volume.
 	Storage kube.Storage `json:"storage" default:"size=10Gi"`
 }
@@ -188,7 +188,7 @@ func (args LogServiceArgs) checkSizes() rules.Faults {
 			of = fmt.Sprintf("the largest share is that of the tenant %s, %s", largest, rules.FormatBytes(times(bytesOf(args.Shares[largest].Rate), second, packed)))
 		}
 		size := rules.FormatBytes(kept)
-		f.Refuse("retention.size", args.Retention.Size, "the last two days are always kept, and all shares together can fill them with %s (%s); "+
+		f.Refuse("retention.size", args.Retention.Size, "the last two days are always kept, and all shares together can fill them with %s on one node (%s); "+
 			"write %[1]s or more, with a store.storage.size of %[3]s or more, or lower logRate of classes or tenants", size, of, rules.FormatBytes(times(bytesOf(size), 5, 4)))
 	}
 	// One tenant's burst must not fill the buffer of the others, and while the store is away everybody's lines must have room.

@@ -124,6 +124,7 @@ func (s *LogService) agentPod(own workload, a LogServiceArgs) kube.Pod {
 				corev1.EnvVarArgs{Name: pulumi.String("NODE_NAME"), ValueFrom: corev1.EnvVarSourceArgs{
 					FieldRef: corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String("spec.nodeName")},
 				}},
+				env("NAMESPACE", own.namespace),
 				env("STORE_URL", s.Store.URL),
 				number("BUFFER_BYTES", a.Agent.Buffer),
 				number("PLATFORM_RATE", a.PlatformShare.Rate),

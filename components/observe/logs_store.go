@@ -61,7 +61,9 @@ func (s *LogService) declareStore(ctx *pulumi.Context, name string, a LogService
 	set, err := appsv1.NewStatefulSet(ctx, name, &appsv1.StatefulSetArgs{
 		Metadata: meta,
 		Spec: appsv1.StatefulSetSpecArgs{
-			Replicas:             pulumi.Int(1),
+			Replicas: pulumi.Int(1),
+			// With the default, a pod that never becomes ready would block the update that repairs it.
+			PodManagementPolicy:  pulumi.String("Parallel"),
 			ServiceName:          service.Metadata.Name().Elem(),
 			Selector:             metav1.LabelSelectorArgs{MatchLabels: own.part.Selector()},
 			Template:             pod.Template(),

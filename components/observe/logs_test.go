@@ -79,6 +79,7 @@ func TestTheAgentKnowsItsNodeTheStoreAndTheSharesInBytes(t *testing.T) {
 	agent := graphtest.Find(t, logs(t, args), daemonSet, "logs-agent")
 	assert.Equal(t, []any{
 		map[string]any{"name": "NODE_NAME", "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": "spec.nodeName"}}},
+		map[string]any{"name": "NAMESPACE", "value": "journal-log-agent"},
 		map[string]any{"name": "STORE_URL", "value": "http://log-store.journal-logs.svc:9428"},
 		map[string]any{"name": "BUFFER_BYTES", "value": "536870912"},
 		map[string]any{"name": "PLATFORM_RATE", "value": "8192"},
@@ -201,7 +202,7 @@ func TestEachBrokenRuleOfTheLogsIsReportedWithAFixThatIsAccepted(t *testing.T) {
 		{`retention.days "366": must be 1 to 365`, func(a *LogServiceArgs) { a.Retention.Days = 366 }, nil},
 		{`retention.size "9Gi": above 80% of store.storage.size of 10Gi, so the volume could be full before the oldest day is dropped; write a store.storage.size of 11520Mi or more`,
 			func(a *LogServiceArgs) { a.Retention.Size = "9Gi" }, func(a *LogServiceArgs) { a.Store.Storage.Size = "11520Mi" }},
-		{`retention.size "8Gi": the last two days are always kept, and all shares together can fill them with 29363Mi (the largest share is that of the tenant team-a, 28800Mi); ` +
+		{`retention.size "8Gi": the last two days are always kept, and all shares together can fill them with 29363Mi on one node (the largest share is that of the tenant team-a, 28800Mi); ` +
 			`write 29363Mi or more, with a store.storage.size of 36704Mi or more`,
 			func(a *LogServiceArgs) { a.Shares = many },
 			func(a *LogServiceArgs) { a.Retention.Size, a.Store.Storage.Size = "29363Mi", "36704Mi" }},

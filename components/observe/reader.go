@@ -37,7 +37,7 @@ type ReaderArgs struct {
 	// deleted while it is away.
 	Replicas int `json:"replicas" default:"2" minimum:"2"`
 	// Resources are those of each pod.
-	Resources kube.Resources `json:"resources" default:"cpu=25m cpuLimit=500m memory=32Mi memoryLimit=128Mi"`
+	Resources kube.Resources `json:"resources" default:"cpu=10m cpuLimit=500m memory=32Mi memoryLimit=128Mi"`
 	// Certificate is the number of the serving certificate. To replace its key, write the next number: the pods take the new
 	// one after each other, without a gap.
 	Certificate int `json:"certificate" default:"1" minimum:"1"`
@@ -45,7 +45,7 @@ type ReaderArgs struct {
 	// administrators.
 	Platform []kube.Subject `json:"platform"`
 
-	// Logs is the store. LogService.Store returns that of a LogService. Required.
+	// Logs is the store: LogService.Store, or the URL, Peers and Port of another one. Required.
 	Logs LogStore `json:"-"`
 	// ViewerLabel is a label of ClusterRoles whose rules the role of the tenants' viewers has. Without one nobody but Platform
 	// reads logs.

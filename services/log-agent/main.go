@@ -5,6 +5,7 @@
 // It reads from its environment:
 //
 //	NODE_NAME       the name of the node
+//	NAMESPACE       the namespace of the agents, whose logs are not read
 //	STORE_URL       the log store, such as http://log-store.journal-logs.svc:9428
 //	BUFFER_BYTES    what the node's disk keeps while the store is away, in bytes
 //	PLATFORM_RATE   the share of all namespaces without a tenant, in bytes per second
