@@ -68,8 +68,9 @@ type LogAgentArgs struct {
 type LogStoreArgs struct {
 	// Image is the image of VictoriaLogs, with an exact version. Required.
 	Image pulumi.StringInput `json:"image" required:"true" example:"docker.io/victoriametrics/victoria-logs:v1.51.0"`
-	// Resources are those of the pod. Half of its memory limit is for caches.
-	Resources kube.Resources `json:"resources" default:"cpu=25m cpuLimit=1 memory=256Mi memoryLimit=512Mi"`
+	// Resources are those of the pod. A quarter of its memory limit is for caches; a read of 10,000 long lines takes
+	// some hundred mebibytes.
+	Resources kube.Resources `json:"resources" default:"cpu=25m cpuLimit=1 memory=256Mi memoryLimit=1536Mi"`
 	// Storage are the parameters of the volume.
 	Storage kube.Storage `json:"storage" default:"size=10Gi"`
 }

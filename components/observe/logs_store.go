@@ -103,8 +103,10 @@ func (args LogServiceArgs) storePod(own workload) kube.Pod {
 				"-retention.maxDiskSpaceUsageBytes=" + bytesOf(args.Retention.Size).FloatString(0),
 				// It refuses lines before the volume is full, and the agents keep them.
 				"-storage.minFreeDiskSpaceBytes=" + times(bytesOf(store.Storage.Size), 1, 20).FloatString(0),
-				"-memory.allowedBytes=" + times(bytesOf(store.Resources.MemoryLimit), 1, 2).FloatString(0),
+				"-memory.allowedBytes=" + times(bytesOf(store.Resources.MemoryLimit), 1, 4).FloatString(0),
 				"-search.maxQueryDuration=30s", // the API server ends a read after 60 s
+				// More than a few people have at once: each has two in each reader, and the default for one CPU is two in all.
+				"-search.maxConcurrentRequests=16",
 				// A store that is killed loses up to two of these and a second more. The agents do not send again what it has taken.
 				"-inmemoryDataFlushInterval=1s",
 				"-loggerFormat=json",

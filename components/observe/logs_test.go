@@ -130,7 +130,7 @@ func TestTheStoreIsRestrictedAndKeepsWhatItsArgumentsSay(t *testing.T) {
 	store := graphtest.Find(t, g, statefulSet, "logs-store")
 	assert.Equal(t, []any{
 		"-storageDataPath=/data", "-httpListenAddr=:9428", "-retentionPeriod=14d", "-retention.maxDiskSpaceUsageBytes=17179869184",
-		"-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=536870912", "-search.maxQueryDuration=30s",
+		"-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=268435456", "-search.maxQueryDuration=30s", "-search.maxConcurrentRequests=16",
 		"-inmemoryDataFlushInterval=1s", "-loggerFormat=json",
 	}, store.Field("spec.template.spec.containers[0].args"))
 	assert.Equal(t, false, store.Field("spec.template.spec.automountServiceAccountToken"))

@@ -55,7 +55,8 @@ func (o options) check() (question, error) {
 	exclude("each says which namespaces to read", map[string]bool{"--namespace": o.namespace != "", "--tenant": o.tenant != "", "--all-namespaces": o.everything})
 	exclude("a namespace that is gone is one of a tenant", map[string]bool{"--claimed": o.claimed != "", "--all-namespaces": o.everything})
 	exclude("the page shows one namespace", map[string]bool{"--web": o.web, "--all-namespaces": o.everything, "--claimed": o.claimed != ""})
-	exclude("nothing comes after the end", map[string]bool{"--follow": o.follow, "--until": o.until != "", "--claimed": o.claimed != ""})
+	exclude("nothing comes after the end", map[string]bool{"--follow": o.follow, "--until": o.until != ""})
+	exclude("nothing comes of a namespace that is gone", map[string]bool{"--follow": o.follow, "--claimed": o.claimed != ""})
 	exclude("the page has its own", map[string]bool{"--web": o.web, "--follow": o.follow, "--until": o.until != "" && o.web, "--output json": o.output == "json" && o.web})
 	filtered := o.pod != "" || o.app != "" || o.container != "" || o.grep != ""
 	exclude("a query says everything itself", map[string]bool{"--query": o.query != "", "--pod, --app, --container or --grep": filtered})

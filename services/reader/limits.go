@@ -1,12 +1,19 @@
 package main
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
 
 // What one person may have under way, and all together, in each pod. The page of the store asks for several things at once, and
 // the command follows each namespace of a tenant by itself.
 const (
 	queriesPerUser = 20
 	queriesInAll   = 400
+	runningPerUser = 2 // the others wait, so that a few people do not have the whole store
 	followsPerUser = 10
 	followsInAll   = 200
 )
@@ -41,4 +48,18 @@ func (l *limiter) take(user string) (release func(), ok bool) {
 			delete(l.users, user)
 		}
 	}, true
+}
+
+// wait takes one more for a user as soon as there is room.
+func (l *limiter) wait(ctx context.Context, user string) (release func(), err error) {
+	for {
+		if release, ok := l.take(user); ok {
+			return release, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, apierrors.NewTimeoutError("other queries of yours are under way; try again when they have ended", 5)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

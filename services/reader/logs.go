@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -115,6 +116,11 @@ func (s *server) query(w http.ResponseWriter, r *http.Request, seen *request, pa
 	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), s.queryTimeout+5*time.Second) // the store gives up by itself, and says so
 	defer cancel()
+	done, err := s.running.wait(ctx, seen.user)
+	if err != nil {
+		return err
+	}
+	defer done()
 	form.Set("timeout", s.queryTimeout.String())
 	return s.store.ask(w, r.WithContext(ctx), path, form, sees)
 }
@@ -124,6 +130,9 @@ var errEnded = errors.New("the namespace is gone or belongs to somebody else, th
 
 // follow asks for what does not end, until the namespace is another one or the time is up.
 func (s *server) follow(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
+	if hasPipe(form.Get("query")) {
+		return refuse("query: a follow has no pipes; leave them out, or leave out watch")
+	}
 	release, ok := s.follows.take(seen.user)
 	if !ok {
 		return apierrors.NewTooManyRequests("too many logs are followed, by you or by all; end one, or try again later", 30)
@@ -142,7 +151,7 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, seen *request, p
 	}
 	s.metrics.follows.Inc()
 	defer s.metrics.follows.Dec()
-	s.deadline(w, 0)
+	s.deadline(w, s.followTimeout+10*time.Second) // one who does not read is not waited for
 	// An answer that is cut off panics, so that the client learns of it. One that we end is whole.
 	defer func() {
 		if fault := recover(); fault != nil && !errors.Is(context.Cause(ctx), errEnded) {
@@ -156,11 +165,21 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, seen *request, p
 	return err
 }
 
-// deadline sets how long an answer may take to be written; 0 is without end.
-func (*server) deadline(w http.ResponseWriter, timeout time.Duration) {
-	var at time.Time
-	if timeout > 0 {
-		at = time.Now().Add(timeout)
+// hasPipe says whether a query may have a pipe. The store holds all rows of a follow's look in memory, and a pipe such as unroll or
+// join makes a million of one line. Where it takes a comment or an escape to know, there may be one.
+func hasPipe(query string) bool {
+	if strings.ContainsAny(query, "#'`\\") {
+		return strings.Contains(query, "|")
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(at)
+	for i, part := range strings.Split(query, `"`) {
+		if i%2 == 0 && strings.Contains(part, "|") { // outside of quotes
+			return true
+		}
+	}
+	return false
+}
+
+// deadline sets how long an answer may take to be written.
+func (*server) deadline(w http.ResponseWriter, timeout time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
 }

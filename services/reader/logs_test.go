@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -451,6 +452,68 @@ func TestAFollowEndsAfterAWhileSoThatRBACIsAskedAgain(t *testing.T) {
 	found, _ := r.follow("alice", "/namespaces/alice/logs?watch=true")
 	first(t, found)
 	ended(t, found)
+}
+
+func TestAFollowHasNoPipes(t *testing.T) {
+	t.Parallel()
+	for query, pipes := range map[string]bool{
+		"error": false, `"a|b"`: false, `app:="x" _msg:*"a|b"*`: false, `"a\\"b"`: false, "#": false,
+		"* | unroll by (_msg)": true, `"a" | fields x`: true, `"a|b" | x`: true, "# \"\n| unroll by (x)": true,
+		`"\\" | unroll by (x)`: true, "'\"' | x": true, "`\"` | x": true, `"open | x`: false, // which the store refuses
+	} {
+		if got := hasPipe(query); got != pipes {
+			t.Errorf("%s: %t", query, got)
+		}
+	}
+	store := newStore(t, following)
+	r := newReader(t, store.URL)
+	for _, path := range []string{"/namespaces/alice/logs?watch=true&query=", proxyPath + "/select/logsql/tail?query="} {
+		r.get("alice", path+url.QueryEscape("* | unroll by (_msg)")).is(http.StatusBadRequest, "a follow has no pipes")
+	}
+	if asked := store.taken(); len(asked) > 0 {
+		t.Errorf("the store was asked: %v", asked)
+	}
+}
+
+func TestThePipeThatLeavesTheFenceIsServedToThePlatformAlone(t *testing.T) {
+	t.Parallel()
+	store := newStore(t, oneLine)
+	r := newReader(t, store.URL)
+	query := url.QueryEscape("* | Stream_Context before 10")
+	r.get("alice", "/namespaces/alice/logs?query="+query).is(http.StatusBadRequest, "stream_context is not served")
+	r.get("alice", proxyPath+"/select/logsql/query?query="+query).is(http.StatusBadRequest, "stream_context is not served")
+	if asked := store.taken(); len(asked) > 0 {
+		t.Errorf("the store was asked: %v", asked)
+	}
+	r.get("carol", "/logs?query="+query).is(http.StatusOK)
+}
+
+func TestTheQueriesOfOneUserWaitForEachOtherAndForNobodyElse(t *testing.T) {
+	t.Parallel()
+	held, asked := make(chan struct{}), make(chan string, 10)
+	store := newStore(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.FormValue("query")
+		if r.FormValue("query") == "slow" {
+			<-held
+		}
+		oneLine(w, r)
+	})
+	r := newReader(t, store.URL)
+	var group sync.WaitGroup
+	for range runningPerUser {
+		group.Go(func() { r.get("alice", "/namespaces/alice/logs?query=slow").is(http.StatusOK) })
+		<-asked
+	}
+	group.Go(func() { r.get("alice", "/namespaces/alice/logs?query=waits").is(http.StatusOK) })
+	r.get("bob", "/namespaces/bob/logs?query=bobs").is(http.StatusOK)
+	if first := <-asked; first != "bobs" {
+		t.Errorf("the store was asked %q first", first)
+	}
+	close(held)
+	group.Wait()
+	if last := <-asked; last != "waits" {
+		t.Errorf("the store was asked %q last", last)
+	}
 }
 
 func TestAUserFollowsABoundedNumberOfLogs(t *testing.T) {

@@ -152,7 +152,7 @@ func serve(ctx context.Context, o options, log *slog.Logger, clients kubernetes.
 		log: log, metrics: newMetrics(), who: front.authenticator, store: newVictoriaLogs(o.logsURL, log),
 		namespaces: newNamespaces(running, names), stopping: ctx,
 		queryTimeout: o.queryTimeout, followTimeout: o.followTimeout,
-		queries: newLimiter(queriesPerUser, queriesInAll), follows: newLimiter(followsPerUser, followsInAll),
+		queries: newLimiter(queriesPerUser, queriesInAll), running: newLimiter(runningPerUser, queriesInAll), follows: newLimiter(followsPerUser, followsInAll),
 	}
 	ready := func() error {
 		switch {

@@ -19,12 +19,12 @@ import (
 
 // server is the state that the handlers share.
 type server struct {
-	log              *slog.Logger
-	metrics          *metrics
-	who              authenticator.Request
-	store            *victoriaLogs
-	namespaces       *namespaces
-	queries, follows *limiter
+	log                       *slog.Logger
+	metrics                   *metrics
+	who                       authenticator.Request
+	store                     *victoriaLogs
+	namespaces                *namespaces
+	queries, running, follows *limiter
 	// queryTimeout is how long the store may work on a query, and followTimeout how long a follow may last.
 	queryTimeout, followTimeout time.Duration
 	// stopping ends when the program shall end.

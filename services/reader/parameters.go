@@ -163,7 +163,7 @@ var storeQueries = func() map[string]storeQuery {
 	streams := storeQuery{rules: with(map[string]rule{"limit": upTo(maxLimit)})}
 	return map[string]storeQuery{
 		"/select/logsql/query": {
-			rules:    with(map[string]rule{"limit": upTo(maxLimit), "offset": upTo(1 << 30), "format": anything}),
+			rules:    with(map[string]rule{"limit": upTo(maxLimit), "offset": upTo(maxLimit), "format": anything}),
 			defaults: url.Values{"limit": {strconv.Itoa(maxLimit)}},
 		},
 		"/select/logsql/tail": {

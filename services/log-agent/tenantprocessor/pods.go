@@ -215,6 +215,8 @@ func (p *pods) find(ctx context.Context, key pod) (owner, error) {
 	}
 	if found, _ := object.(*metav1.PartialObjectMetadata); exists && keyOf(found) == key {
 		return p.ownerOf(ctx, found)
+	} else if exists && isStatic(found, key) {
+		return p.ownerOfStatic(ctx, found)
 	}
 	if key.namespace == "" || key.name == "" || key.uid == "" { // a file that is no container's
 		return stranger(p.now()), nil
@@ -228,6 +230,8 @@ func (p *pods) find(ctx context.Context, key pod) (owner, error) {
 	for i := range list.Items {
 		if keyOf(&list.Items[i]) == key {
 			return p.ownerOf(ctx, &list.Items[i])
+		} else if isStatic(&list.Items[i], key) {
+			return p.ownerOfStatic(ctx, &list.Items[i])
 		}
 	}
 	return stranger(p.now()), nil
@@ -251,6 +255,23 @@ func (p *pods) ownerOf(ctx context.Context, found *metav1.PartialObjectMetadata)
 		o.tenant = nobody
 	}
 	return o, nil
+}
+
+// isStatic says whether the files of key are those of a static pod, which the object mirrors: their path has the hash of its manifest
+// in place of a UID.
+func isStatic(object *metav1.PartialObjectMetadata, key pod) bool {
+	mirror := keyOf(object)
+	mirror.uid = object.Annotations["kubernetes.io/config.mirror"]
+	return mirror == key
+}
+
+// ownerOfStatic is ownerOf for a static pod. Tenants have none, and could write the annotation.
+func (p *pods) ownerOfStatic(ctx context.Context, found *metav1.PartialObjectMetadata) (owner, error) {
+	o, err := p.ownerOf(ctx, found)
+	if err == nil && o.tenant != nobody {
+		return stranger(p.now()), nil
+	}
+	return o, err
 }
 
 func keyOf(object *metav1.PartialObjectMetadata) pod {

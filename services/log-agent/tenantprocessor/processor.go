@@ -33,6 +33,10 @@ const (
 	streamAttribute = "log.iostream"
 )
 
+// lineCost is what a line takes of a share beside its text, in bytes, as it does in the queue and in the store. Without it, empty lines
+// would be free.
+const lineCost = 64
+
 // noteEvery is how often a namespace is told that lines of it were dropped.
 const noteEvery = 10 * time.Second
 
@@ -184,7 +188,7 @@ func (t *tenants) fit(ctx context.Context, lines plog.ResourceLogs, tenant strin
 		pcommon.NewInstrumentationScope().CopyTo(scope.Scope()) // the receiver's name would be stored with each line
 		scope.LogRecords().RemoveIf(func(line plog.LogRecord) bool {
 			size := len(line.Body().AsString())
-			if !bucket.AllowN(now, size) {
+			if !bucket.AllowN(now, size+lineCost) {
 				dropped++
 				bytes += int64(size)
 				return true

@@ -68,7 +68,7 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 func (w *world) restart(next consumer.Logs) {
 	w.t.Helper()
 	var err error
-	config := &Config{Node: "node", PlatformRate: 100, PlatformBurst: 1000}
+	config := &Config{Node: "node", PlatformRate: 740, PlatformBurst: 7400}
 	require.NoError(w.t, config.Validate())
 	w.processor, err = newProcessor(w.telemetry.NewTelemetrySettings(), config, w.cluster, next, w.now)
 	require.NoError(w.t, err)

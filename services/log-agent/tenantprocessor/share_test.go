@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flood sends lines of ten bytes, and returns how many of them were sent on.
+// flood sends lines of ten bytes, of which each takes 74 of a share, and returns how many of them were sent on.
 func (w *world) flood(l line, lines int) (kept int) {
 	w.t.Helper()
 	l.text = strings.Repeat("x", 10)
@@ -22,15 +22,25 @@ func (w *world) flood(l line, lines int) (kept int) {
 
 func TestTheNamespacesOfATenantShareOneBucketAndLeaveTheOthersAlone(t *testing.T) {
 	w := newWorld(t,
-		aNamespace("bob", "bob", map[string]string{rateAnnotation: "50", burstAnnotation: "200"}), aNamespace("bobs-claim", "bob", nil),
-		aNamespace("alice", "alice", map[string]string{rateAnnotation: "50", burstAnnotation: "200"}),
+		aNamespace("bob", "bob", map[string]string{rateAnnotation: "370", burstAnnotation: "1480"}), aNamespace("bobs-claim", "bob", nil),
+		aNamespace("alice", "alice", map[string]string{rateAnnotation: "370", burstAnnotation: "1480"}),
 		aPod("bob", "a", "1", nil), aPod("bobs-claim", "b", "2", nil), aPod("alice", "c", "3", nil))
 	assert.Equal(t, 20, w.flood(line{"bob", "a", "1", ""}, 100))
 	assert.Equal(t, 0, w.flood(line{"bobs-claim", "b", "2", ""}, 7))
 	assert.Equal(t, 20, w.flood(line{"alice", "c", "3", ""}, 20), "bob's flood is not alice's")
 	assert.Equal(t, []int64{80, 7, 0}, []int64{w.dropped("bob"), w.dropped("bobs-claim"), w.dropped("alice")})
 	w.pass(time.Second)
-	assert.Equal(t, 5, w.flood(line{"bobs-claim", "b", "2", ""}, 10), "a second later there is room for 50 bytes")
+	assert.Equal(t, 5, w.flood(line{"bobs-claim", "b", "2", ""}, 10), "a second later there is room for five lines")
+}
+
+func TestAnEmptyLineCountsToo(t *testing.T) {
+	w := newWorld(t, aNamespace("bob", "bob", map[string]string{rateAnnotation: "1", burstAnnotation: "640"}), aPod("bob", "a", "1", nil))
+	kept := 0
+	for range 15 {
+		streams, _ := w.send(line{"bob", "a", "1", ""})
+		kept += len(streams)
+	}
+	assert.Equal(t, 10, kept, "each takes 64 bytes of the queue")
 }
 
 func TestWithoutASizeOfItsOwnATenantHasAsMuchAsThePlatform(t *testing.T) {
@@ -42,7 +52,7 @@ func TestWithoutASizeOfItsOwnATenantHasAsMuchAsThePlatform(t *testing.T) {
 }
 
 func TestOnlyTheHomeNamespaceSaysHowBigAShareIs(t *testing.T) {
-	large := map[string]string{rateAnnotation: "100000", burstAnnotation: "100000"}
+	large := map[string]string{rateAnnotation: "740000", burstAnnotation: "740000"}
 	for why, home := range map[string]struct{ name, tenant string }{
 		"a claimed namespace": {"bobs-claim", "bob"}, "a namespace with the tenant's name that is another's": {"bob", "alice"},
 	} {
@@ -56,9 +66,9 @@ func TestOnlyTheHomeNamespaceSaysHowBigAShareIs(t *testing.T) {
 }
 
 func TestANewSizeOfAShareCountsAtOnce(t *testing.T) {
-	w := newWorld(t, aNamespace("bob", "bob", map[string]string{rateAnnotation: "10", burstAnnotation: "10"}), aPod("bob", "a", "1", nil))
+	w := newWorld(t, aNamespace("bob", "bob", map[string]string{rateAnnotation: "74", burstAnnotation: "74"}), aPod("bob", "a", "1", nil))
 	assert.Equal(t, 1, w.flood(line{"bob", "a", "1", ""}, 5))
-	bigger := aNamespace("bob", "bob", map[string]string{rateAnnotation: "1000", burstAnnotation: "500"})
+	bigger := aNamespace("bob", "bob", map[string]string{rateAnnotation: "7400", burstAnnotation: "3700"})
 	require.NoError(t, w.processor.pods.namespaces.GetStore().Update(bigger))
 	w.pass(time.Second)
 	assert.Equal(t, 50-49, w.flood(line{"bob", "a", "1", ""}, 1))
@@ -67,13 +77,13 @@ func TestANewSizeOfAShareCountsAtOnce(t *testing.T) {
 }
 
 func TestANamespaceIsToldHowManyLinesWereDropped(t *testing.T) {
-	w := newWorld(t, aNamespace("bob", "bob", map[string]string{rateAnnotation: "50", burstAnnotation: "200"}),
+	w := newWorld(t, aNamespace("bob", "bob", map[string]string{rateAnnotation: "370", burstAnnotation: "1480"}),
 		aPod("bob", "a", "1", map[string]string{"app": "api"}))
 	w.flood(line{"bob", "a", "1", ""}, 30)
 	w.sent.Reset()
 	w.processor.note(t.Context())
 	streams, texts := w.left()
-	assert.Equal(t, []string{"log-agent: dropped 10 lines (100 bytes) of namespace bob: tenant bob may log 50 bytes per second on a node, and 200 at once"}, texts)
+	assert.Equal(t, []string{"log-agent: dropped 10 lines (100 bytes) of namespace bob: tenant bob may log 370 bytes per second on a node, and 1480 at once"}, texts)
 	assert.Equal(t, []map[string]any{{
 		"k8s.namespace.name": "bob", "k8s.pod.name": "a", "k8s.container.name": "main", "app": "api", "tenant": "bob",
 	}}, streams, "where its owner reads it")
