@@ -170,6 +170,20 @@ func (w *world) replaceNamespace(name string, by *metav1.PartialObjectMetadata) 
 	}
 }
 
+func TestAStaticPodIsThePlatformsByTheHashOfItsManifestAndATenantHasNone(t *testing.T) {
+	mirrored := func(namespace, name string) *metav1.PartialObjectMetadata {
+		mirror := aPod(namespace, name, "uid-of-"+name, map[string]string{"app": "etcd"})
+		mirror.Annotations = map[string]string{"kubernetes.io/config.mirror": "hash"}
+		return mirror
+	}
+	w := newWorld(t, aNamespace("kube-system", "", nil), aNamespace("bob", "bob", nil), mirrored("kube-system", "etcd"), mirrored("bob", "forged"))
+	streams, _ := w.send(line{"kube-system", "etcd", "hash", "started"})
+	assert.Equal(t, "etcd", streams[0]["app"])
+	assert.Equal(t, "-", streams[0]["tenant"])
+	streams, _ = w.send(line{"bob", "forged", "hash", "of another pod"})
+	assert.Equal(t, "-", streams[0]["tenant"])
+}
+
 func TestALineLeavesWithItsPodItsApplicationAndItsTenantAndNothingElse(t *testing.T) {
 	w := newWorld(t, aNamespace("claimed", "alice", nil), aNamespace("system", "", nil),
 		aPod("claimed", "api-1", "1", map[string]string{"app.kubernetes.io/name": "api", "app": "other"}),
