@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,7 @@ func TestPulumi(t *testing.T) {
 	})
 	s.types(t, page, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
-	for _, path := range []string{"redis.image", "metrics.image"} {
+	for _, path := range []string{"redis.image", "metrics.image", images.LogStore} {
 		importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+path+"' 2>/dev/null"))})
 	}
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
@@ -196,11 +197,16 @@ func importAs(t *testing.T, n *node.Node, references []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	services, err := filepath.Glob(filepath.Join(world.dir.Images(), "metrics-server-*.tar"))
+	services, err := images.Build(t.Context(), repository(t), world.dir, io.Discard, slices.AppendSeq([]string{images.LogStore}, maps.Keys(images.Services))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, archive := range services { // any of them will do
+	built = append(built, services...)
+	archives, err := filepath.Glob(filepath.Join(world.dir.Images(), "metrics-server-*.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, archive := range archives { // any of them will do
 		built = append(built, images.Image{Reference: "journal.example.com/metrics-server:v0.0.0", Archive: archive})
 	}
 	for _, reference := range references {
