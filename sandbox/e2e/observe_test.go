@@ -67,7 +67,15 @@ const busy = 30
 // scaling is one test, since each part starts from what the previous one leaves.
 func scaling(t *testing.T) {
 	original := originalStack(t)
-	change(t, original, map[string]any{"api.autoscaling": map[string]any{"maxReplicas": 4, "scaleDownWindow": 15, "targetCPU": busy}})
+	autoscaling := func(window int, level string) map[string]any {
+		return map[string]any{
+			"api.autoscaling": map[string]any{"maxReplicas": 4, "scaleDownWindow": window, "targetCPU": busy},
+			"api.logLevel":    level,
+		}
+	}
+	// As long as a pod that is not needed stays, no fewer pods than before are the work of an update.
+	const long, short = 600, 15
+	change(t, original, autoscaling(long, "info"))
 	if got := replicas(t); got != 2 {
 		t.Errorf("%d replicas without load, want 2", got)
 	}
@@ -86,10 +94,8 @@ func scaling(t *testing.T) {
 	t.Logf("a pod is added after %s", time.Since(start).Round(time.Second))
 
 	// One update that leaves the Deployment alone, and one that changes it.
-	values := map[string]any{"api.autoscaling": map[string]any{"maxReplicas": 4, "scaleDownWindow": 15, "targetCPU": busy}}
-	for _, level := range []string{"debug", "warn"} {
-		values["api.logLevel"] = level
-		change(t, original, values)
+	for _, level := range []string{"info", "debug"} {
+		change(t, original, autoscaling(long, level))
 		if got := replicas(t); got < 3 {
 			t.Errorf("an update with the log level %s has scaled back to %d", level, got)
 		}
@@ -99,7 +105,31 @@ func scaling(t *testing.T) {
 		t.Errorf("the replicas are %q's", managers)
 	}
 
+	// Without autoscaling the number is the stack's, at once. The load ends before, since an autoscaler that sees it adds pods until it
+	// is deleted, after the update of the Deployment.
 	stop()
+	eventually(t, 2*time.Minute, func() error {
+		percent := kubectl(t, "get", "hpa", "api", "--namespace", world.outputs.Namespace,
+			"--output", "jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}")
+		if number, err := strconv.Atoi(percent); err != nil || number > busy/2 {
+			return fmt.Errorf("the autoscaler still sees a load of %q%%", percent)
+		}
+		return nil
+	})
+	if got := replicas(t); got < 3 {
+		t.Errorf("%d replicas before the window is over", got)
+	}
+	change(t, original, nil)
+	if got := replicas(t); got != 2 {
+		t.Errorf("%d replicas after autoscaling is turned off, want 2", got)
+	}
+
+	// A pod that is not needed any more is taken away.
+	change(t, original, autoscaling(long, "info"))
+	stop = burn(t)
+	eventually(t, 2*time.Minute, atLeast(3))
+	stop()
+	change(t, original, autoscaling(short, "info"))
 	start = time.Now()
 	eventually(t, 3*time.Minute, func() error {
 		if got := replicas(t); got != 2 {
@@ -108,16 +138,7 @@ func scaling(t *testing.T) {
 		return nil
 	})
 	t.Logf("they are taken away after %s", time.Since(start).Round(time.Second))
-
-	// Without autoscaling the number is the stack's, at once. The load ends before, since an autoscaler that sees it adds pods until it
-	// is deleted, after the update of the Deployment.
-	stop = burn(t)
-	eventually(t, 2*time.Minute, atLeast(3))
-	stop()
 	change(t, original, nil)
-	if got := replicas(t); got != 2 {
-		t.Errorf("%d replicas after autoscaling is turned off, want 2", got)
-	}
 }
 
 // replicas is how many pods the API is to have.

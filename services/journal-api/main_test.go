@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 func TestShuttingDownItTurnsUnreadyServesOnAndFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	server := newRedisServer(t)
-	j := newJournal(t, server, map[string]string{"JOURNAL_SHUTDOWN_DELAY": "500ms"})
+	// Longer than it takes to see that it is unready and to start Redis, on a busy machine too.
+	j := newJournal(t, server, map[string]string{"JOURNAL_SHUTDOWN_DELAY": "10s"})
 	j.create("before")
 
 	server.stop(syscall.SIGTERM)
