@@ -53,7 +53,7 @@ func small(t *testing.T) string {
 		Config map[string]any `yaml:"config"`
 	}
 	require.NoError(t, yaml.Unmarshal(text, &stack))
-	for _, key := range []string{"metrics", "logs", "reader"} {
+	for _, key := range []string{"resourceMetrics", "logs", "reader"} {
 		require.Contains(t, stack.Config, "journal:"+key)
 		delete(stack.Config, "journal:"+key)
 	}
@@ -246,7 +246,7 @@ func TestWhatAnUpdateMustNotDoIsRefused(t *testing.T) {
 func TestWhatNeedsAStateIsRefusedWithItsLine(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	said := refused(t, root, "dev", out)
-	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:metrics .*a rendered stack has no state; remove the key, and write cluster: {resourceMetrics: true}`, said)
+	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:resourceMetrics .*a rendered stack has no state; remove the key, and write cluster: {resourceMetrics: true}`, said)
 	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:reader .*remove the keys reader and logs`, said)
 	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:logs .*remove the keys reader and logs`, said)
 	assert.True(t, strings.HasPrefix(said, `the configuration of stack "dev" is refused`), said)

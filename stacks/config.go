@@ -42,9 +42,9 @@ type Config struct {
 	Tenant tenancy.TenantArgs `json:"tenant"`
 	// Claims are temporary namespaces that developers ask for. By default there are none.
 	Claims *claims.Args `json:"claims"`
-	// Metrics are the resource metrics, which kubectl top shows and which pods are scaled by. By default there are none. Leave it
+	// ResourceMetrics are the resource metrics, which kubectl top shows and which pods are scaled by. By default there are none. Leave it
 	// out on a cluster that serves them already, and say so in cluster.resourceMetrics.
-	Metrics *observe.MetricsServiceArgs `json:"metrics"`
+	ResourceMetrics *observe.ResourceMetricsArgs `json:"resourceMetrics"`
 	// Logs keep what the pods of the cluster write, also after they are gone. By default nothing is kept. They need the key reader.
 	Logs *observe.LogServiceArgs `json:"logs"`
 	// Reader lets people read the logs, with the rights that they have in a namespace. By default there is none. It needs the key
@@ -239,7 +239,7 @@ func (c *Config) refuse(faults rules.Faults) error {
 
 // check returns every rule that the completed configuration breaks.
 func (c *Config) check() rules.Faults {
-	f := slices.Concat(c.Journal.Check(), c.checkTenants(), c.checkClaims(), c.checkImages(), c.checkKubeconfig(), c.checkIngress(), c.checkMetrics(), c.checkLogs(), c.checkNamespaces())
+	f := slices.Concat(c.Journal.Check(), c.checkTenants(), c.checkClaims(), c.checkImages(), c.checkKubeconfig(), c.checkIngress(), c.checkResourceMetrics(), c.checkLogs(), c.checkNamespaces())
 	// The settings that all namespaces share are checked once, where they are declared.
 	f = slices.DeleteFunc(f, func(fault *rules.Fault) bool {
 		name := fault.Path[strings.LastIndex(fault.Path, ".")+1:]

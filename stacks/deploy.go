@@ -44,7 +44,7 @@ func (c *Config) deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.deployMetrics(ctx, platform, own); err != nil {
+	if err := c.deployResourceMetrics(ctx, platform, own); err != nil {
 		return err
 	}
 	if err := c.deployLogs(ctx, platform, own); err != nil {

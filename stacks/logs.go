@@ -50,8 +50,10 @@ func (c *Config) checkLogs() (f rules.Faults) {
 // observed are the namespaces of the components that observe the cluster, and the keys that bring them.
 func (c *Config) observed() map[string]string {
 	taken := map[string]string{}
-	if c.Metrics != nil {
-		taken[observe.Defaults().Namespace] = "metrics"
+	if c.ResourceMetrics != nil {
+		for _, name := range c.ResourceMetrics.Namespaces() {
+			taken[name] = "resourceMetrics"
+		}
 	}
 	if c.Logs != nil {
 		for _, name := range c.Logs.Namespaces() {

@@ -9,15 +9,15 @@ import (
 	"example.com/journal/components/tenancy"
 )
 
-// checkMetrics returns every rule that the resource metrics, and what scales by them, break.
-func (c *Config) checkMetrics() (f rules.Faults) {
-	if c.Metrics != nil {
-		f = c.Metrics.Check().In("metrics")
+// checkResourceMetrics returns every rule that the resource metrics, and what scales by them, break.
+func (c *Config) checkResourceMetrics() (f rules.Faults) {
+	if c.ResourceMetrics != nil {
+		f = c.ResourceMetrics.Check().In("resourceMetrics")
 		if c.Cluster.ResourceMetrics {
-			f.Refuse("cluster.resourceMetrics", true, "the cluster serves resource metrics itself, and the key metrics brings others; remove one of the two")
+			f.Refuse("cluster.resourceMetrics", true, "the cluster serves resource metrics itself, and the key resourceMetrics brings others; remove one of the two")
 		}
 	}
-	if c.Metrics != nil || c.Cluster.ResourceMetrics {
+	if c.ResourceMetrics != nil || c.Cluster.ResourceMetrics {
 		return f
 	}
 	for _, part := range []struct {
@@ -26,19 +26,19 @@ func (c *Config) checkMetrics() (f rules.Faults) {
 	}{{"api", c.Journal.API.Autoscaling}, {"frontend", c.Journal.Frontend.Autoscaling}} {
 		if part.autoscaling != nil && part.autoscaling.MaxReplicas != 0 { // otherwise it is missing
 			f.Refuse(part.name+".autoscaling.maxReplicas", part.autoscaling.MaxReplicas,
-				"nothing can be scaled by load without resource metrics; add the key metrics, or write cluster: {resourceMetrics: true} if the cluster serves them")
+				"nothing can be scaled by load without resource metrics; add the key resourceMetrics, or write cluster: {resourceMetrics: true} if the cluster serves them")
 		}
 	}
 	return f
 }
 
-// deployMetrics declares the resource metrics, if the stack has them, with the priority of what serves all tenants.
-func (c *Config) deployMetrics(ctx *pulumi.Context, platform *tenancy.Platform, opts ...pulumi.ResourceOption) error {
-	if c.Metrics == nil {
+// deployResourceMetrics declares the resource metrics, if the stack has them, with the priority of what serves all tenants.
+func (c *Config) deployResourceMetrics(ctx *pulumi.Context, platform *tenancy.Platform, opts ...pulumi.ResourceOption) error {
+	if c.ResourceMetrics == nil {
 		return nil
 	}
-	args := *c.Metrics
+	args := *c.ResourceMetrics
 	args.PriorityClass = platform.PriorityClass
-	_, err := observe.NewMetricsService(ctx, "metrics", &args, opts...)
+	_, err := observe.NewResourceMetrics(ctx, "resource-metrics", &args, opts...)
 	return err
 }

@@ -14,10 +14,10 @@ import (
 
 const (
 	apiServiceToken = "kubernetes:apiregistration.k8s.io/v1:APIService"
-	metricsToken    = "journal:components:MetricsService"
+	metricsToken    = "journal:components:ResourceMetrics"
 	autoscalerToken = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 	// metered is a stack with resource metrics.
-	metered = "metrics: {image: 'registry.k8s.io/metrics-server/metrics-server:v0.9.0'}"
+	metered = "resourceMetrics: {image: 'registry.k8s.io/metrics-server/metrics-server:v0.9.0'}"
 )
 
 func TestWithoutTheKeyThereIsNothingOfTheMetrics(t *testing.T) {
@@ -30,7 +30,7 @@ func TestWithoutTheKeyThereIsNothingOfTheMetrics(t *testing.T) {
 func TestTheMetricsHaveThePriorityOfWhatServesAllTenants(t *testing.T) {
 	g := deployed(t, metered)
 	require.Len(t, g.OfType(metricsToken), 1)
-	pods := graphtest.Find(t, g, "kubernetes:apps/v1:Deployment", "metrics")
+	pods := graphtest.Find(t, g, "kubernetes:apps/v1:Deployment", "resource-metrics")
 	assert.Equal(t, "journal-platform", pods.Field("spec.template.spec.priorityClassName"))
 }
 
@@ -55,7 +55,7 @@ func TestTheLinesThatObserveProductionAreAccepted(t *testing.T) {
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.prod.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		require.NoError(t, err)
-		commented := regexp.MustCompile(`(?m)^( +)# (journal:(?:metrics|logs|reader):|autoscaling:| +\w+:)(.*)$`)
+		commented := regexp.MustCompile(`(?m)^( +)# (journal:(?:resourceMetrics|logs|reader):|autoscaling:| +\w+:)(.*)$`)
 		if name == "Pulumi.prod.yaml" {
 			require.Len(t, commented.FindAll(text, -1), 13)
 			text = commented.ReplaceAll(text, []byte("$1$2$3"))
@@ -64,7 +64,7 @@ func TestTheLinesThatObserveProductionAreAccepted(t *testing.T) {
 	}
 	config, err := Read(dir, "prod")
 	require.NoError(t, err)
-	require.NotNil(t, config.Metrics)
+	require.NotNil(t, config.ResourceMetrics)
 	assert.Equal(t, 8, config.Journal.API.Autoscaling.MaxReplicas)
 	assert.NotNil(t, config.Journal.Frontend.Autoscaling)
 	require.NotNil(t, config.Logs)

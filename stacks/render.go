@@ -28,8 +28,8 @@ func Render(ctx *pulumi.Context) error {
 // checkRendered returns a fault for everything that needs a secret that only a state or its key has.
 func (c *Config) checkRendered() (f rules.Faults) {
 	const certificate = "its API is served with a certificate whose key derives from a secret in Pulumi's state, and a rendered stack has no state; "
-	if c.Metrics != nil {
-		f.Refuse("metrics", "", certificate+"remove the key, and write cluster: {resourceMetrics: true} if the cluster serves "+
+	if c.ResourceMetrics != nil {
+		f.Refuse("resourceMetrics", "", certificate+"remove the key, and write cluster: {resourceMetrics: true} if the cluster serves "+
 			"resource metrics itself; or deploy the stack with pulumi up")
 	}
 	if c.Reader != nil {

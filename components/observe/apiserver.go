@@ -27,7 +27,7 @@ const servingPort = 10250
 // the cluster can be deleted, since the API server cannot know whether the group has objects in it. So there are two pods, which
 // evictions leave one of and tenants' pods do not displace, and the engine deletes the API group before everything that serves it.
 type apiServer struct {
-	// server is what its certificate calls it, such as metrics service.
+	// server is what its certificate calls it, such as metrics server.
 	server         string
 	part           kube.Part
 	in             string // the namespace

@@ -26,7 +26,7 @@ var (
 	notAfter  = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// deriveCertificates returns the certificates of a server, such as the metrics service, and its host. They are a function of the secret source and the number, so an update
+// deriveCertificates returns the certificates of a server, such as the metrics server, and its host. They are a function of the secret source and the number, so an update
 // without a change makes the same ones. Another number gives another serving key below the same authority: the API server
 // trusts both, so the pods change theirs one after the other. Nobody stores the authority's key.
 func deriveCertificates(source, server string, number int, host string) (certificates, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const host = "metrics-server.journal-observe.svc"
+const host = "metrics-server.journal-metrics-server.svc"
 
 func derive(t *testing.T, source string, number int) certificates {
 	t.Helper()

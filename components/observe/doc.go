@@ -1,4 +1,4 @@
-// Package observe declares what shows how the namespaces of a cluster are used: MetricsService, the resource metrics that
+// Package observe declares what shows how the namespaces of a cluster are used: ResourceMetrics, the resource metrics that
 // `kubectl top` shows and that HorizontalPodAutoscalers scale by; LogService, which keeps what the pods write; and Reader, by
 // which people read it with the rights that they have in the namespace.
 //
@@ -8,9 +8,9 @@ package observe
 
 // The types of the components, as `pulumi stack` shows them.
 const (
-	metricsType = "journal:components:MetricsService"
-	logsType    = "journal:components:LogService"
-	readerType  = "journal:components:Reader"
+	resourceMetricsType = "journal:components:ResourceMetrics"
+	logsType            = "journal:components:LogService"
+	readerType          = "journal:components:Reader"
 )
 
 // partOf is the value of app.kubernetes.io/part-of.

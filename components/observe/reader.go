@@ -65,7 +65,7 @@ type ReaderArgs struct {
 // API server knows who asks and RBAC decides; the reader adds the namespace and its tenant to every query.
 //
 // The API server forwards the group to the pods. While none of them answers, no namespace of the cluster can be deleted; see
-// MetricsService.
+// ResourceMetrics.
 type Reader struct {
 	pulumi.ResourceState
 

@@ -39,13 +39,13 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 		c.has(ctx, "/apis/cert-manager.io/v1", "journal:exposure.tls.issuer", exposure.TLS.Issuer,
 			"no cert-manager.io/v1; install cert-manager, or write secret or selfSigned in its place"),
 		c.has(ctx, "/apis/metrics.k8s.io/v1beta1", "journal:cluster.resourceMetrics", on[decided.Cluster.ResourceMetrics],
-			"no metrics.k8s.io/v1beta1; write journal:metrics in its place"),
+			"no metrics.k8s.io/v1beta1; write journal:resourceMetrics in its place"),
 	}
 	if decided.IngressController == nil {
 		errs = append(errs, c.checkClass(ctx, cmp.Or(exposure.Kind, journal.KindIngress), cmp.Or(exposure.Class, "traefik"), exposure.TLS.Enabled()))
 	}
-	if decided.Metrics != nil {
-		errs = append(errs, c.checkMetrics(ctx))
+	if decided.ResourceMetrics != nil {
+		errs = append(errs, c.checkResourceMetrics(ctx))
 	}
 	if decided.Logs != nil {
 		errs = append(errs, c.checkStorage(ctx, "journal:logs.store.storage.class", decided.Logs.Store.Storage.Class))
@@ -122,13 +122,13 @@ func (c *foreign) has(ctx context.Context, path, key, value, lacks string) error
 	return err
 }
 
-// checkMetrics refuses to bring resource metrics to a cluster that has others.
-func (c *foreign) checkMetrics(ctx context.Context) error {
+// checkResourceMetrics refuses to bring resource metrics to a cluster that has others.
+func (c *foreign) checkResourceMetrics(ctx context.Context) error {
 	service, err := c.client.RESTClient().Get().AbsPath("/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io").DoRaw(ctx)
 	if apierrors.IsNotFound(err) {
 		return nil
-	} else if err == nil && !bytes.Contains(service, []byte(`"`+observe.Defaults().Namespace+`"`)) {
-		err = errors.New(`journal:metrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place`)
+	} else if err == nil && !bytes.Contains(service, []byte(`"`+(*observe.ResourceMetricsArgs)(nil).Namespaces()[0]+`"`)) {
+		err = errors.New(`journal:resourceMetrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place`)
 	}
 	return err
 }

@@ -193,12 +193,12 @@ func TestAllThatAClusterLacksIsReportedAtOnce(t *testing.T) {
 			c.Cluster.ResourceMetrics = true
 		}, []string{`journal:api.image "registry.example.com/api:v0.1.0-0000000"`, "journal:claims.image", "journal:logs.agent.image", "journal:reader.image", "REGISTRY=", "journal:redis.storage.class: the cluster has no default StorageClass", "journal:logs.store.storage.class: the cluster has no default StorageClass",
 			`journal:exposure.class "traefik"`, "ingressController: {}", "cert-manager.io/v1",
-			`journal:cluster.resourceMetrics "true": the cluster has no metrics.k8s.io/v1beta1; write journal:metrics in its place`,
+			`journal:cluster.resourceMetrics "true": the cluster has no metrics.k8s.io/v1beta1; write journal:resourceMetrics in its place`,
 			`journal:cluster.podDefaults "true": the cluster has no MutatingAdmissionPolicy of version v1, which Kubernetes has since 1.36; write podDefaults: false`}},
 		{"nothing, before Kubernetes 1.36", before136, func(c *stacks.Config) { c.Cluster.PodDefaults = new(false) }, nil},
-		{"nothing, beside metrics of the stack's own", withMetricsOf("journal-observe"), func(c *stacks.Config) { c.Metrics = &observe.MetricsServiceArgs{} }, nil},
-		{"room for metrics", withMetricsOf("kube-system"), func(c *stacks.Config) { c.Metrics = &observe.MetricsServiceArgs{} },
-			[]string{"journal:metrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place"}},
+		{"nothing, beside metrics of the stack's own", withMetricsOf("journal-metrics-server"), func(c *stacks.Config) { c.ResourceMetrics = &observe.ResourceMetricsArgs{} }, nil},
+		{"room for metrics", withMetricsOf("kube-system"), func(c *stacks.Config) { c.ResourceMetrics = &observe.ResourceMetricsArgs{} },
+			[]string{"journal:resourceMetrics: the cluster serves metrics.k8s.io already; write journal:cluster: {resourceMetrics: true} in its place"}},
 		{"what is named", empty, func(c *stacks.Config) {
 			c.Journal.Redis.Storage.Class, c.Journal.Exposure.Kind, c.Journal.Exposure.Class = "slow", journal.KindGateway, "edge"
 		}, []string{`journal:redis.storage.class "slow"`, `journal:exposure.class "edge": the cluster has no GatewayClass`}},
@@ -285,15 +285,15 @@ func TestOnlyTheImagesOfAStackDifferOnAnotherCluster(t *testing.T) {
 	if values, err := without.Values(withClaims, nil, io.Discard); err != nil || without.TakesImages() || len(values) > 0 {
 		t.Errorf("values without a registry are %v (%v)", values, err)
 	}
-	withMetrics := stacks.Config{Metrics: &observe.MetricsServiceArgs{Image: pulumi.String("registry.k8s.io/metrics-server/metrics-server:v0.9.0")}}
-	if values, err := registry.Values(withMetrics, built, io.Discard); err != nil || values["metrics.image"] != nil {
+	withMetrics := stacks.Config{ResourceMetrics: &observe.ResourceMetricsArgs{Image: pulumi.String("registry.k8s.io/metrics-server/metrics-server:v0.9.0")}}
+	if values, err := registry.Values(withMetrics, built, io.Discard); err != nil || values["resourceMetrics.image"] != nil {
 		t.Errorf("the cluster cannot pull the project's own image: %v (%v)", values, err)
 	}
 	sandbox := &own{Node: &node.Node{}}
-	if values, err := sandbox.Values(withMetrics, built, io.Discard); err != nil || values["metrics.image"] != "journal.example.com/metrics-server:v0.9.0" {
+	if values, err := sandbox.Values(withMetrics, built, io.Discard); err != nil || values["resourceMetrics.image"] != "journal.example.com/metrics-server:v0.9.0" {
 		t.Errorf("values of the sandbox with metrics are %v (%v)", values, err)
 	}
-	if values, err := sandbox.Values(withClaims, built, io.Discard); err != nil || values["exposure.host"] != "journal.localhost" || fmt.Sprint(values["cluster.dns"]) != "[10.200.0.1/32]" || values["claims.image"] != built[1].Reference || values["metrics.image"] != nil || values[""] != nil {
+	if values, err := sandbox.Values(withClaims, built, io.Discard); err != nil || values["exposure.host"] != "journal.localhost" || fmt.Sprint(values["cluster.dns"]) != "[10.200.0.1/32]" || values["claims.image"] != built[1].Reference || values["resourceMetrics.image"] != nil || values[""] != nil {
 		t.Errorf("values of the sandbox are %v (%v)", values, err)
 	}
 }

@@ -87,11 +87,11 @@ func (c *own) Load(ctx context.Context, built []images.Image, log io.Writer) err
 
 // LoadServices builds the images that the node would otherwise pull, and imports them.
 func (c *own) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
-	if decided.Metrics != nil {
+	if decided.ResourceMetrics != nil {
 		if err := toolchain.Build(ctx, repo, c.dir, log, toolchain.MetricsServer); err != nil {
 			return err
 		}
-		image, err := images.Program(ctx, c.dir, "metrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
+		image, err := images.Program(ctx, c.dir, "resourceMetrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
 			toolchain.MetricsServerVersion, toolchain.Key(c.dir, toolchain.MetricsServer), log)
 		if err == nil {
 			err = c.Load(ctx, []images.Image{image}, log)
@@ -123,8 +123,8 @@ func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer)
 		"redis.storage.class": nil,
 		"cluster.dns":         []string{node.DNS},
 	})
-	if decided.Metrics != nil {
-		values["metrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
+	if decided.ResourceMetrics != nil {
+		values["resourceMetrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
 	}
 	if decided.Logs != nil {
 		values["logs.store.storage.class"] = nil

@@ -255,7 +255,7 @@ func servicesOf(t *testing.T, dir cache.Dir, repo string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]any{"metrics.image": values["metrics.image"], images.LogStore: values[images.LogStore]}
+	return map[string]any{"resourceMetrics.image": values["resourceMetrics.image"], images.LogStore: values[images.LogStore]}
 }
 
 // ownRegistry serves images at one address in two networks: on the machine, for pushes, and in the node's network, for pulls.

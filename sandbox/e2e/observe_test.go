@@ -16,7 +16,7 @@ import (
 
 // apiServices are the API groups that pods of the cluster serve, by the Deployment and its namespace.
 var apiServices = map[string][2]string{
-	"v1beta1.metrics.k8s.io": {"metrics-server", "journal-observe"},
+	"v1beta1.metrics.k8s.io": {"metrics-server", "journal-metrics-server"},
 	"v1alpha1." + logsGroup:  {"reader", "journal-reader"},
 }
 
@@ -57,7 +57,7 @@ func figures(t *testing.T) {
 	refused(t, "alice", "", []string{"forbidden"}, "top", "nodes")
 	kubectl(t, "top", "nodes")
 	// The pods are in a namespace whose objects are the platform's.
-	refused(t, "alice", "", []string{"forbidden"}, "get", "secrets", "--namespace", "journal-observe")
+	refused(t, "alice", "", []string{"forbidden"}, "get", "secrets", "--namespace", "journal-metrics-server")
 }
 
 // busy is the load, in percent of the CPU request, above which a pod is added. A machine that is itself busy leaves the pods less than

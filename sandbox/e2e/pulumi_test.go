@@ -49,7 +49,7 @@ func TestPulumi(t *testing.T) {
 	})
 	s.types(t, page, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
-	for _, path := range []string{"redis.image", "metrics.image", images.LogStore} {
+	for _, path := range []string{"redis.image", "resourceMetrics.image", images.LogStore} {
 		importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+path+"' 2>/dev/null"))})
 	}
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")

@@ -264,11 +264,11 @@ func TestAProgramOfSomebodyElseIsAnImageOfItsVersionMadeOnce(t *testing.T) {
 	}
 	archives := map[string]bool{}
 	for _, key := range []string{"one", "one", "two"} {
-		image, err := Program(t.Context(), dir, "metrics.image", path, "v0.9.0", key, io.Discard)
+		image, err := Program(t.Context(), dir, "resourceMetrics.image", path, "v0.9.0", key, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if image.ConfigKey != "metrics.image" || image.Reference != "journal.example.com/metrics-server:v0.9.0" {
+		if image.ConfigKey != "resourceMetrics.image" || image.Reference != "journal.example.com/metrics-server:v0.9.0" {
 			t.Errorf("the image is %+v", image)
 		}
 		archives[image.Archive] = true

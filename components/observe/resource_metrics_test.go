@@ -29,18 +29,18 @@ const (
 	image = "registry.k8s.io/metrics-server/metrics-server:v0.9.0"
 )
 
-// declared is the graph of a program with one metrics service.
-func declared(t *testing.T, args *MetricsServiceArgs, options ...graph.Option) *graph.Graph {
+// declared is the graph of a program with the resource metrics.
+func declared(t *testing.T, args *ResourceMetricsArgs, options ...graph.Option) *graph.Graph {
 	t.Helper()
 	return graphtest.Run(t, func(ctx *pulumi.Context) error {
-		_, err := NewMetricsService(ctx, "metrics", args)
+		_, err := NewResourceMetrics(ctx, "metrics", args)
 		return err
 	}, options...)
 }
 
 func defaults(t *testing.T, options ...graph.Option) *graph.Graph {
 	t.Helper()
-	return declared(t, &MetricsServiceArgs{Image: pulumi.String(image), PriorityClass: pulumi.String("journal-platform")}, options...)
+	return declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), PriorityClass: pulumi.String("journal-platform")}, options...)
 }
 
 // flags are the program's arguments.
@@ -75,7 +75,7 @@ func TestOnePodIsAlwaysThere(t *testing.T) {
 
 func TestThePodsAreRestrictedInANamespaceThatAllowsNoOthers(t *testing.T) {
 	g := defaults(t)
-	assert.Equal(t, "journal-observe", graphtest.Find(t, g, namespace, "metrics").Field("metadata.name"))
+	assert.Equal(t, "journal-metrics-server", graphtest.Find(t, g, namespace, "metrics").Field("metadata.name"))
 	labels, _ := graphtest.Find(t, g, namespace, "metrics").Field("metadata.labels").(map[string]any)
 	assert.Equal(t, "restricted", labels["pod-security.kubernetes.io/enforce"])
 	pods := graphtest.Find(t, g, deployment, "metrics")
@@ -125,7 +125,7 @@ func TestTheKeyIsInTheSecretAloneAndTheAuthorityInTheClear(t *testing.T) {
 
 func TestAnotherNumberIsAnotherSecretAndTheAPIServiceStays(t *testing.T) {
 	one := defaults(t)
-	two := declared(t, &MetricsServiceArgs{Image: pulumi.String(image), Certificate: 2})
+	two := declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), Certificate: 2})
 	before, after := graphtest.Find(t, one, secret, "metrics-1"), graphtest.Find(t, two, secret, "metrics-2")
 	assert.NotEqual(t, before.Field("metadata.name"), after.Field("metadata.name"))
 	assert.Equal(t, graphtest.Find(t, one, apiService, "metrics").Inputs, graphtest.Find(t, two, apiService, "metrics").Inputs)
@@ -142,12 +142,12 @@ func TestTheServerReadsFiguresAndChecksNoTokens(t *testing.T) {
 	assert.Equal(t, "kube-system", reader.Field("metadata.namespace"))
 	assert.Equal(t, "Role", reader.Field("roleRef.kind"))
 	for _, binding := range []graph.Resource{reader, graphtest.Find(t, g, rbac+"ClusterRoleBinding", "metrics")} {
-		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "metrics-server", "namespace": "journal-observe"}}, binding.Field("subjects"))
+		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "metrics-server", "namespace": "journal-metrics-server"}}, binding.Field("subjects"))
 	}
 }
 
 func TestThePodsConnectToKubeletsAndTheAPIServerAlone(t *testing.T) {
-	g := declared(t, &MetricsServiceArgs{Image: pulumi.String(image), APIServerPorts: []int{16443}})
+	g := declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), APIServerPorts: []int{16443}})
 	assert.Equal(t, map[string]any{}, graphtest.Find(t, g, networkPolicy, "metrics-default-deny").Field("spec.podSelector"))
 	policy := graphtest.Find(t, g, networkPolicy, "metrics")
 	tcp := func(port int) any { return map[string]any{"protocol": "TCP", "port": port} }
@@ -156,7 +156,7 @@ func TestThePodsConnectToKubeletsAndTheAPIServerAlone(t *testing.T) {
 }
 
 func TestTheKubeletsMustAnswerBeforeTheyAreAskedAgain(t *testing.T) {
-	g := declared(t, &MetricsServiceArgs{Image: pulumi.String(image), Resolution: 10})
+	g := declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), Resolution: 10})
 	assert.Contains(t, flags(t, g), "--metric-resolution=10s")
 	assert.Contains(t, flags(t, g), "--kubelet-request-timeout=5s")
 }
@@ -164,10 +164,10 @@ func TestTheKubeletsMustAnswerBeforeTheyAreAskedAgain(t *testing.T) {
 func TestEverythingIsAChildOfTheServiceButTheSecretOfItsKeys(t *testing.T) {
 	for _, r := range defaults(t).All() {
 		switch r.Type {
-		case metricsType, "random:index/randomPassword:RandomPassword":
+		case resourceMetricsType, "random:index/randomPassword:RandomPassword":
 			assert.Equal(t, "the stack", r.ParentName(), r.Name)
 		default:
-			assert.Equal(t, metricsType+" metrics", r.ParentName(), "%s %s", r.Type, r.Name)
+			assert.Equal(t, resourceMetricsType+" metrics", r.ParentName(), "%s %s", r.Type, r.Name)
 		}
 	}
 }
@@ -184,12 +184,12 @@ func TestAPreviewDeclaresTheSameAsAnUpdate(t *testing.T) {
 
 func TestEachBrokenRuleIsReportedAndNothingIsDeclared(t *testing.T) {
 	g, err := graph.Run(func(ctx *pulumi.Context) error {
-		_, err := NewMetricsService(ctx, "metrics", nil)
+		_, err := NewResourceMetrics(ctx, "metrics", nil)
 		return err
 	})
 	require.ErrorContains(t, err, `image "": it is missing; write for example registry.k8s.io/metrics-server/metrics-server:v0.9.0`)
 	assert.Empty(t, g.All())
-	for says, args := range map[string]MetricsServiceArgs{
+	for says, args := range map[string]ResourceMetricsArgs{
 		`image "metrics-server:latest": the tag "latest" can be moved`: {Image: pulumi.String("metrics-server:latest")},
 		`replicas "1": must be 2 or more`:                              {Replicas: 1},
 		`resolution "5": must be 10 to 120`:                            {Resolution: 5},

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// metricsApp is the name of everything in the namespace.
-	metricsApp = "metrics-server"
+	// metricsServerApp is the name of everything in the namespace.
+	metricsServerApp = "metrics-server"
 	// metricsServer is what its certificate calls the server.
-	metricsServer = "metrics service"
+	metricsServer = "metrics server"
 	// kubeletPort is the port at which kubelets serve their figures.
 	kubeletPort = 10250
 	// clusterAuthority is the certificate authority of the cluster, which signs the kubelets' serving certificates.
@@ -26,8 +26,8 @@ const (
 	metricsRolloutTimeout = 300
 )
 
-// MetricsServiceArgs are the parameters of the resource metrics.
-type MetricsServiceArgs struct {
+// ResourceMetricsArgs are the parameters of the resource metrics.
+type ResourceMetricsArgs struct {
 	// Image is the image of metrics-server, with an exact version. Required.
 	Image pulumi.StringInput `json:"image" required:"true" example:"registry.k8s.io/metrics-server/metrics-server:v0.9.0"`
 	// Replicas is the number of pods. With less than 2, an update or a lost node stops the API group, and no namespace can be
@@ -42,7 +42,7 @@ type MetricsServiceArgs struct {
 	Certificate int `json:"certificate" default:"1" minimum:"1"`
 
 	// Namespace is the namespace that is created for the pods.
-	Namespace string `json:"-" default:"journal-observe"`
+	Namespace string `json:"-" default:"journal-metrics-server"`
 	// PriorityClass is the name of the PriorityClass of the pods. The default is the cluster's.
 	PriorityClass pulumi.StringInput `json:"-"`
 	// APIServerPorts are the ports on which the pods connect to the API server: its Service's and its own. The default is 443
@@ -50,25 +50,22 @@ type MetricsServiceArgs struct {
 	APIServerPorts []int `json:"-" minimum:"1" maximum:"65535"`
 }
 
-// MetricsService serves the resource metrics of the cluster's pods and nodes, as the API group metrics.k8s.io. RBAC decides who
+// ResourceMetrics serves the resource metrics of the cluster's pods and nodes, as the API group metrics.k8s.io. RBAC decides who
 // reads what: the tenants' viewers may read those of the pods in their namespaces.
 //
 // The API server forwards the group to the pods. While none of them answers, no namespace of the cluster can be deleted, since
 // the API server cannot know whether the group has objects in it. So there are two pods, which evictions leave one of and
 // tenants' pods do not displace, and the engine deletes the API group before everything that serves it.
-type MetricsService struct {
+type ResourceMetrics struct {
 	pulumi.ResourceState
 
 	// Ready exists once the API group is served.
 	Ready pulumi.Resource
 }
 
-// Defaults returns the arguments of a service with all defaults.
-func Defaults() MetricsServiceArgs { return (*MetricsServiceArgs)(nil).withDefaults() }
-
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.
-func (args *MetricsServiceArgs) withDefaults() MetricsServiceArgs {
-	var a MetricsServiceArgs
+func (args *ResourceMetricsArgs) withDefaults() ResourceMetricsArgs {
+	var a ResourceMetricsArgs
 	if args != nil {
 		a = *args
 	}
@@ -78,42 +75,47 @@ func (args *MetricsServiceArgs) withDefaults() MetricsServiceArgs {
 	return a
 }
 
+// Namespaces returns the namespaces that the component creates.
+func (args *ResourceMetricsArgs) Namespaces() []string {
+	return []string{args.withDefaults().Namespace}
+}
+
 // Check returns every rule that the arguments break, with their defaults in place, or nothing.
-func (args *MetricsServiceArgs) Check() rules.Faults {
+func (args *ResourceMetricsArgs) Check() rules.Faults {
 	a := args.withDefaults()
 	f := rules.CheckTags(a)
 	f.Check("image", a.Image, kube.CheckImage(a.Image, rules.ForeignImage))
 	f = append(f, a.Resources.Check().In("resources")...)
-	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the metrics server", Defaults().Namespace))
+	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the metrics server", (*ResourceMetricsArgs)(nil).withDefaults().Namespace))
 	return f
 }
 
-// NewMetricsService declares the resource metrics. The error names every argument that breaks a rule. There is one in a
+// NewResourceMetrics declares the resource metrics. The error names every argument that breaks a rule. There is one in a
 // cluster: where something else serves the API group, the API server refuses to let this one take it over.
-func NewMetricsService(ctx *pulumi.Context, name string, args *MetricsServiceArgs, opts ...pulumi.ResourceOption) (*MetricsService, error) {
+func NewResourceMetrics(ctx *pulumi.Context, name string, args *ResourceMetricsArgs, opts ...pulumi.ResourceOption) (*ResourceMetrics, error) {
 	if err := args.Check().Err(); err != nil {
-		return nil, fmt.Errorf("metrics service %q: %w", name, err)
+		return nil, fmt.Errorf("resource metrics %q: %w", name, err)
 	}
 	a := args.withDefaults()
-	a.Image = kube.CheckedImage(fmt.Sprintf("metrics service %q", name), a.Image, rules.ForeignImage)
-	s := &MetricsService{}
-	if err := ctx.RegisterComponentResourceV2(metricsType, name, pulumi.Map{
+	a.Image = kube.CheckedImage(fmt.Sprintf("resource metrics %q", name), a.Image, rules.ForeignImage)
+	s := &ResourceMetrics{}
+	if err := ctx.RegisterComponentResourceV2(resourceMetricsType, name, pulumi.Map{
 		"image":    a.Image,
 		"replicas": pulumi.Int(a.Replicas),
 	}, s, opts...); err != nil {
 		return nil, err
 	}
 	if err := s.declare(ctx, name, a); err != nil {
-		return nil, fmt.Errorf("metrics service %q: %w", name, err)
+		return nil, fmt.Errorf("resource metrics %q: %w", name, err)
 	}
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{})
 }
 
 // declare creates the children.
-func (s *MetricsService) declare(ctx *pulumi.Context, name string, a MetricsServiceArgs) (err error) {
+func (s *ResourceMetrics) declare(ctx *pulumi.Context, name string, a ResourceMetricsArgs) (err error) {
 	s.Ready, err = apiServer{
 		server: metricsServer,
-		part:   kube.Part{App: metricsApp, PartOf: partOf, Component: "metrics", Instance: name, Image: a.Image},
+		part:   kube.Part{App: metricsServerApp, PartOf: partOf, Component: "metrics", Instance: name, Image: a.Image},
 		in:     a.Namespace, group: "metrics.k8s.io", version: "v1beta1", rules: metricsRules(),
 		replicas: a.Replicas, resources: a.Resources, certificate: a.Certificate, priorityClass: a.PriorityClass,
 		listen: "--secure-port=" + strconv.Itoa(servingPort),
