@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -27,9 +28,14 @@ type Pod struct {
 	Part Part
 	// ServiceAccount is the name of the account that the pod runs as. Its token is not mounted.
 	ServiceAccount pulumi.StringInput
-	// Container is the pod's only container, without a security context: Template sets that.
+	// Container is the pod's main container, without a security context: Template sets that.
 	Container corev1.ContainerArgs
-	// Volumes are the volumes that the container mounts, besides the writable /tmp that every pod has.
+	// Beside are further containers, which run as the main one does, but mount no /tmp unless they say so. None by default.
+	Beside []corev1.ContainerArgs
+	// FiguresPort is the port at which the pod serves figures, at the path /metrics. The pod's annotations name it to the metric
+	// store. By default there are no annotations, and nobody reads figures.
+	FiguresPort int
+	// Volumes are the volumes that the containers mount, besides the writable /tmp that every pod has.
 	Volumes corev1.VolumeArray
 	// Apart puts each pod of the part on a node of its own; a pod without a free node stays pending. By default the pods are
 	// spread over the nodes as far as possible.
@@ -38,7 +44,7 @@ type Pod struct {
 	TerminationGracePeriod int
 	// PriorityClass is the name of the pod's PriorityClass. The default is the cluster's.
 	PriorityClass pulumi.StringInput
-	// Group is the group that the container runs as. The default is UserID.
+	// Group is the group that the containers run as. The default is UserID.
 	Group *int
 	// Prepare runs to its end before the container, as root without any capability: it may change what belongs to root, and
 	// nothing else. By default there is none. A namespace that is not privileged refuses the pod.
@@ -81,16 +87,24 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 			return slices.Concat(all[0].([]corev1.VolumeMount), all[1].([]corev1.VolumeMount))
 		}).(corev1.VolumeMountArrayOutput)
 	}
+	containers := corev1.ContainerArray{container}
+	for _, beside := range p.Beside {
+		containers = append(containers, hardened(beside, UserID, group))
+	}
+	annotations := map[string]string{ScoreIgnore: ignored}
+	if p.FiguresPort != 0 {
+		maps.Copy(annotations, ScrapeAnnotations(p.FiguresPort))
+	}
 
 	return corev1.PodTemplateSpecArgs{
 		Metadata: metav1.ObjectMetaArgs{
 			Labels:      p.Part.WorkloadLabels(),
-			Annotations: pulumi.StringMap{ScoreIgnore: pulumi.String(ignored)},
+			Annotations: pulumi.ToStringMap(annotations),
 		},
 		Spec: corev1.PodSpecArgs{
 			Affinity:                     affinity,
 			AutomountServiceAccountToken: pulumi.Bool(false),
-			Containers:                   corev1.ContainerArray{container},
+			Containers:                   containers,
 			InitContainers:               before,
 			EnableServiceLinks:           pulumi.Bool(false), // addresses come from configuration, not from neighbours' names
 			SecurityContext: corev1.PodSecurityContextArgs{
