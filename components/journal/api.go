@@ -45,6 +45,8 @@ type APIArgs struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. By default pods of every
 	// namespace may connect.
 	IngressNamespace string `json:"-"`
+	// MetricsNamespace is the namespace of the metric store, whose pods may read the API's figures. None by default.
+	MetricsNamespace string `json:"-"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
 	// Redis describes the Redis with the entries. The method Client of a Redis returns it; for another Redis, write it. Required.

@@ -20,6 +20,9 @@ type Args struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect to the API and the page. By
 	// default pods of every namespace may connect.
 	IngressNamespace string `json:"-"`
+	// MetricsNamespace is the namespace of the metric store, whose pods may read the figures of the API and of Redis. None by
+	// default.
+	MetricsNamespace string `json:"-"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
 	// Redis, API, Frontend and Exposure are the parameters of the parts. What a part leaves out and the journal has, such as
@@ -90,6 +93,8 @@ func (args *Args) shared() Args {
 	}
 	a.API.IngressNamespace = cmp.Or(a.API.IngressNamespace, a.IngressNamespace)
 	a.Frontend.IngressNamespace = cmp.Or(a.Frontend.IngressNamespace, a.IngressNamespace)
+	a.Redis.MetricsNamespace = cmp.Or(a.Redis.MetricsNamespace, a.MetricsNamespace)
+	a.API.MetricsNamespace = cmp.Or(a.API.MetricsNamespace, a.MetricsNamespace)
 	for _, dns := range []*kube.DNS{&a.Redis.DNS, &a.API.DNS} {
 		if *dns == nil {
 			*dns = a.DNS
@@ -105,6 +110,9 @@ func (args *Args) Check() rules.Faults {
 	all := rules.CheckTags(a)
 	if a.IngressNamespace != "" {
 		all.Check("ingressNamespace", a.IngressNamespace, rules.CheckName(a.IngressNamespace))
+	}
+	if a.MetricsNamespace != "" {
+		all.Check("metricsNamespace", a.MetricsNamespace, rules.CheckName(a.MetricsNamespace))
 	}
 	all = append(all, a.DNS.Check()...)
 	const own = "the parts of a journal lead to each other; leave it out, or declare the parts one by one, with NewRedis, NewAPI, NewFrontend and NewExposure"

@@ -71,6 +71,10 @@ type RedisArgs struct {
 	ConfigVersions int `json:"configVersions" default:"3" minimum:"2" maximum:"20"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
+	// Exporter serves the figures of each pod to the metric store. By default there is none.
+	Exporter *RedisExporterArgs `json:"exporter"`
+	// MetricsNamespace is the namespace of the metric store, whose pods may connect to the exporters. None by default.
+	MetricsNamespace string `json:"-"`
 	// Clients are the values of the label `app` of the pods in the same namespace that may connect. The default is api.
 	Clients []string `json:"-"`
 }
