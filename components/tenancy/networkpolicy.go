@@ -12,6 +12,9 @@ const (
 	// EgressPolicy lets pods connect to the Internet and to ranges. In a claimed namespace it is always there, since the
 	// controller of claims deletes no policy; it may allow nothing.
 	EgressPolicy = "allow-egress"
+	// MonitoringPolicy lets the metric store read figures of the pods. In a claimed namespace it is always there, for the same
+	// reason.
+	MonitoringPolicy = "allow-monitoring"
 
 	defaultDenyPolicy       = "default-deny"
 	dnsPolicy               = "allow-dns"
@@ -20,7 +23,7 @@ const (
 )
 
 // networkPolicyNames are the names of all NetworkPolicies that the stack declares in a tenant's namespace.
-var networkPolicyNames = []string{SameTenantPolicy, EgressPolicy, defaultDenyPolicy, dnsPolicy, ingressControllerPolicy, tenantsPolicyName}
+var networkPolicyNames = []string{SameTenantPolicy, EgressPolicy, MonitoringPolicy, defaultDenyPolicy, dnsPolicy, ingressControllerPolicy, tenantsPolicyName}
 
 // NetworkPolicies returns the NetworkPolicies that are the same in the namespaces of all tenants. Pods may connect to the
 // cluster's DNS, and the Ingress controller to them. An isolated namespace allows DNS only: its application brings its own
@@ -51,6 +54,9 @@ func (args TenantArgs) networkPolicies() []kube.Object {
 		return policies
 	}
 	policies = append(policies, sameTenant(args.Name))
+	if args.MetricsNamespace != "" {
+		policies = append(policies, Monitoring(args.MetricsNamespace))
+	}
 	if len(args.Egress.Ways()) > 0 {
 		policies = append(policies, args.Egress.policy(args.ClusterAddresses))
 	}
@@ -58,6 +64,20 @@ func (args TenantArgs) networkPolicies() []kube.Object {
 		policies = append(policies, tenantsPolicy(args.Egress.Tenants))
 	}
 	return policies
+}
+
+// Monitoring lets the metric store connect, on every port: a pod says by its annotations on which one it serves figures. Other
+// pods of the store's namespace stay outside. If the namespace is empty, the
+// policy opens nothing.
+func Monitoring(namespace string) kube.Object {
+	spec := map[string]any{"policyTypes": []string{"Ingress"}}
+	if namespace != "" {
+		spec["ingress"] = []any{map[string]any{"from": []any{map[string]any{
+			"namespaceSelector": map[string]any{"matchLabels": map[string]string{kube.NamespaceNameLabel: namespace}},
+			"podSelector":       map[string]any{"matchLabels": map[string]string{kube.AppLabel: kube.ScraperApp}},
+		}}}}
+	}
+	return networkPolicy(MonitoringPolicy, spec)
 }
 
 // sameTenant lets the pods of all namespaces of a tenant connect to each other: its own one and claimed ones. The controller of

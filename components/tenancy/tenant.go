@@ -77,6 +77,9 @@ type TenantArgs struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only other namespace that may connect. By default every
 	// namespace that belongs to no tenant may connect.
 	IngressNamespace string `json:"-"`
+	// MetricsNamespace is the namespace of the metric store, whose pods may connect to read figures. None by default. An isolated
+	// tenant's application lets them in by its own policies.
+	MetricsNamespace string `json:"-"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
 	// ClusterAddresses are ranges of the cluster's pods, Services and nodes that are public. The Internet does not include them.
@@ -138,6 +141,8 @@ func (args *TenantArgs) Check(name string) rules.Faults {
 		f.Check("name", a.Name, err)
 	} else if a.Name == a.IngressNamespace {
 		f.Refuse("name", a.Name, "the namespace of the Ingress controller; write another name, such as %s", exampleBeside(a.Name))
+	} else if a.Name == a.MetricsNamespace {
+		f.Refuse("name", a.Name, "the namespace of the metric store; write another name, such as %s", exampleBeside(a.Name))
 	}
 	if class, known := a.Classes[a.Class]; !known {
 		f.Refuse("class", a.Class, "no class; write one of %s", strings.Join(a.Classes.Names(), ", "))
@@ -177,6 +182,9 @@ func (args *TenantArgs) Check(name string) rules.Faults {
 	}
 	if a.IngressNamespace != "" {
 		f.Check("ingressNamespace", a.IngressNamespace, rules.CheckName(a.IngressNamespace))
+	}
+	if a.MetricsNamespace != "" {
+		f.Check("metricsNamespace", a.MetricsNamespace, rules.CheckName(a.MetricsNamespace))
 	}
 	f = append(f, a.Egress.check(a.Name, a.Isolated).In("egress")...)
 	f = append(f, a.ClusterAddresses.Check()...)

@@ -76,6 +76,9 @@ type Args struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only other namespace that may connect to claimed
 	// namespaces. By default every namespace that belongs to no tenant may connect.
 	IngressNamespace string `json:"-"`
+	// MetricsNamespace is the namespace of the metric store, whose pods may read the figures of the controller and of the pods in
+	// claimed namespaces. None by default.
+	MetricsNamespace string `json:"-"`
 	// ClusterAddresses are ranges of the cluster's pods, Services and nodes that are public. The Internet does not include them.
 	ClusterAddresses tenancy.Addresses `json:"-"`
 	// APIServerPorts are the ports on which the controller connects to the API server: its Service's and its own. The default
@@ -129,6 +132,9 @@ func (args *Args) Check() rules.Faults {
 	f = append(f, a.ClusterAddresses.Check()...)
 	if a.IngressNamespace != "" {
 		f.Check("ingressNamespace", a.IngressNamespace, rules.CheckName(a.IngressNamespace))
+	}
+	if a.MetricsNamespace != "" {
+		f.Check("metricsNamespace", a.MetricsNamespace, rules.CheckName(a.MetricsNamespace))
 	}
 	return f
 }
@@ -227,7 +233,10 @@ func (c *Claims) settings(ctx *pulumi.Context, name string, a Args, after []pulu
 	}}.Declare(ctx, name+"-limits", opts...)
 }
 
-// policyObjects returns the policy objects of a claimed namespace of a size. A claimed namespace may have no claims in it.
+// policyObjects returns the policy objects of a claimed namespace of a size. A claimed namespace may have no claims in it. The
+// policy for the metric store is there even without one: the controller may not delete policies, so it closes by an empty one
+// what was open before.
 func (args *Args) policyObjects(size tenancy.Class) []kube.Object {
-	return tenancy.PolicyObjects(claimed(size), 0, tenancy.NetworkPolicies(args.IngressNamespace, args.DNS, false))
+	policies := tenancy.NetworkPolicies(args.IngressNamespace, args.DNS, false)
+	return tenancy.PolicyObjects(claimed(size), 0, append(policies, tenancy.Monitoring(args.MetricsNamespace)))
 }
