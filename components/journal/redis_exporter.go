@@ -18,12 +18,14 @@ const (
 	exporterDir = "/run/exporter"
 	// exporterVolume is the volume there.
 	exporterVolume = "exporter"
+	// exporterConf is the end of the configuration of a Redis with an exporter.
+	exporterConf = "# The user of this pod's exporter, made by exporter.sh.\ninclude " + exporterDir + "/monitor.conf\n"
 )
 
 var (
 	//go:embed exporter.sh
 	exporterScript string
-	// monitorRules are what the user monitor may do. Its file is in the configuration only with an exporter.
+	// monitorRules are what the user monitor may do.
 	//
 	//go:embed monitor
 	monitorRules string

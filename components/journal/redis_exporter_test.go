@@ -123,34 +123,34 @@ func TestThePasswordOfTheExporterIsInAFileInMemoryAndNowhereElse(t *testing.T) {
 		"the clients' passwords stay, so an exporter replaces no pod of theirs")
 }
 
-// The script writes below /run, which a test does not.
+// The script reads and writes below folders that a test does not have.
 func TestTheExportersPasswordIsMadeAnewForTheAddressOfItsRedisAlone(t *testing.T) {
 	script, err := os.ReadFile("exporter.sh")
 	require.NoError(t, err)
 	made := func() string {
 		dir := t.TempDir()
-		command := exec.Command("sh", "-c", strings.ReplaceAll(string(script), "/run/exporter", dir))
+		command := exec.Command("sh", "-c", strings.NewReplacer("/run/exporter", dir, "/etc/redis", ".").Replace(string(script)))
 		command.Env = append(os.Environ(), "REDIS_ADDR=redis://127.0.0.1:6379")
 		out, err := command.CombinedOutput()
 		require.NoError(t, err, string(out))
-		password, err := os.ReadFile(filepath.Join(dir, "password"))
-		require.NoError(t, err)
-		passwords := map[string]string{}
-		text, err := os.ReadFile(filepath.Join(dir, "passwords.json"))
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(text, &passwords), string(text))
-		assert.Equal(t, map[string]string{"redis://127.0.0.1:6379": string(password)}, passwords)
-		for _, name := range []string{"password", "passwords.json"} {
+		written := map[string]string{}
+		for _, name := range []string{"monitor.conf", "passwords.json"} {
 			info, err := os.Stat(filepath.Join(dir, name))
 			require.NoError(t, err)
 			assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			require.NoError(t, err)
+			written[name] = string(text)
 		}
-		return string(password)
+		passwords := map[string]string{}
+		require.NoError(t, json.Unmarshal([]byte(written["passwords.json"]), &passwords))
+		password := passwords["redis://127.0.0.1:6379"]
+		assert.Len(t, passwords, 1)
+		assert.Len(t, password, 36)
+		assert.Equal(t, "user monitor on >"+password+" resetkeys resetchannels -@all +info +ping\n", written["monitor.conf"])
+		return password
 	}
-	first := made()
-	assert.GreaterOrEqual(t, len(first), 32)
-	assert.NotContains(t, first, "\n")
-	assert.NotEqual(t, first, made())
+	assert.NotEqual(t, made(), made())
 }
 
 func TestRedisKnowsTheUserOfTheExporterOnlyWithAnExporter(t *testing.T) {
@@ -163,10 +163,12 @@ func TestRedisKnowsTheUserOfTheExporterOnlyWithAnExporter(t *testing.T) {
 			if name == "without" {
 				assert.NotContains(t, data, "monitor")
 				assert.NotContains(t, data, "exporter.sh")
+				assert.NotContains(t, data["redis.conf"], "include")
 				continue
 			}
 			assert.Equal(t, "resetkeys resetchannels -@all +info +ping\n", data["monitor"], "it asks for the state and reads no entry")
 			assert.Contains(t, data, "exporter.sh")
+			assert.Contains(t, data["redis.conf"], "\ninclude /run/exporter/monitor.conf\n")
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 	}
 	data := map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib, "users": redisRules}
 	if a.Exporter != nil {
-		data["exporter.sh"], data["monitor"] = exporterScript, monitorRules
+		data["exporter.sh"], data["monitor"], data["redis.conf"] = exporterScript, monitorRules, redisConf+exporterConf
 	}
 	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
 		Part: r.part, Namespace: a.Namespace, History: last.Configs, Keep: a.ConfigVersions, Data: data,

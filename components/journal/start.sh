@@ -27,7 +27,7 @@ case "$HOSTNAME" in
 esac
 
 # users prints the users of Redis. Each has only the rights that it needs: the API reads and writes entries, a replica
-# replicates, a probe asks for the state, as the exporter does. Redis accepts the current password of each user and the ones listed after it, so
+# replicates, a probe asks for the state. Redis accepts the current password of each user and the ones listed after it, so
 # that clients can move to the current one while Redis runs.
 # The user default is off, so nobody can sign in as it. It keeps all rights, because Redis reads its log as this user when it
 # starts. If the user may not run a command of a transaction in the log, Redis skips the whole transaction without an error.
@@ -36,10 +36,6 @@ users() {
 	while read -r user rules; do
 		echo "user $user on $(accepted "$user") $rules"
 	done </etc/redis/users
-	# The exporter of this pod, if there is one, has a password of its own, made by exporter.sh.
-	if [ -e /etc/redis/monitor ]; then
-		echo "user monitor on >$(cat /run/exporter/password) $(cat /etc/redis/monitor)"
-	fi
 }
 
 # A replica signs in with the password before the current one, since the primary accepts that both before and after its own

@@ -27,8 +27,8 @@ const (
 	openApplied   = `{"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "journal-metrics"}}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "metrics-store"}}}]}], "podSelector": {}, "policyTypes": ["Ingress"]}`
 )
 
-// boundTo makes the policy that bounds the controller hold this policy for the metric store to be the stack's.
-func boundTo(t *testing.T, literal string) {
+// boundBy makes the policy that bounds the controller hold this policy for the metric store to be the stack's.
+func boundBy(t *testing.T, literal string) {
 	t.Helper()
 	bound := &admissionregistrationv1.ValidatingAdmissionPolicy{}
 	if err := cluster.Get(context.Background(), client.ObjectKey{Name: "journal-controller-policy-objects"}, bound); err != nil {
@@ -78,11 +78,11 @@ func TestAClaimedNamespaceThatIsThereIsOpenedToTheMetricStoreAndClosedAgain(t *t
 	was := len(policyOf(t, claim.Status.Namespace, monitoringPolicy).Spec.Ingress) > 0
 	set := func(open bool) {
 		if open {
-			boundTo(t, openBound)
+			boundBy(t, openBound)
 			applying(t, openApplied)
 			return
 		}
-		boundTo(t, closedBound)
+		boundBy(t, closedBound)
 		applying(t, closedApplied)
 	}
 	t.Cleanup(func() { set(was) })
