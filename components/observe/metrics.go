@@ -140,6 +140,8 @@ func (args *MetricsServiceArgs) Check() rules.Faults {
 		f.Refuse("store.series", a.Store.Series, "below store.samples of %d, each of which is a series; write %d or more, or lower store.samples", a.Store.Samples, a.Store.Samples)
 	}
 	switch {
+	case a.Alerts.AlertmanagerImage != nil && a.Alerts.Webhook == nil:
+		f.Refuse("alerts.alertmanagerImage", a.Alerts.AlertmanagerImage, "it posts the alerts to alerts.webhook, which is missing; set that with pulumi config set --secret --path, or remove this")
 	case a.Alerts.AlertmanagerImage != nil:
 		f.Check("alerts.alertmanagerImage", a.Alerts.AlertmanagerImage, kube.CheckImage(a.Alerts.AlertmanagerImage, rules.ForeignImage))
 	case a.Alerts.Webhook != nil:
