@@ -98,12 +98,17 @@ func (c *Config) checkImages() (f rules.Faults) {
 	if len(c.Cluster.ImagePolicy.Check()) > 0 {
 		return nil
 	}
-	for _, image := range []struct {
+	type named struct {
 		path  string
 		value pulumi.StringInput
-	}{
+	}
+	images := []named{
 		{"redis.image", c.Journal.Redis.Image}, {"api.image", c.Journal.API.Image}, {"frontend.image", c.Journal.Frontend.Image},
-	} {
+	}
+	if exporter := c.Journal.Redis.Exporter; exporter != nil {
+		images = append(images, named{"redis.exporter.image", exporter.Image})
+	}
+	for _, image := range images {
 		if plain, isPlain := image.value.(pulumi.String); isPlain { // otherwise it is missing
 			f.Check(image.path, plain, c.Cluster.ImagePolicy.CheckImage("cluster.imagePolicy", string(plain)))
 		}
@@ -119,6 +124,7 @@ func (c *Config) claims(platform *tenancy.Platform) *claims.Args {
 	}
 	args.Platform, args.Classes, args.Domain, args.DNS = platform, c.Classes, c.Cluster.Domain, c.Cluster.DNS
 	args.IngressNamespace, args.ClusterAddresses = c.Journal.IngressNamespace, c.Cluster.Addresses
+	args.MetricsNamespace = c.metricsNamespace()
 	return &args
 }
 

@@ -47,8 +47,10 @@ type Config struct {
 	ResourceMetrics *observe.ResourceMetricsArgs `json:"resourceMetrics"`
 	// Logs keep what the pods of the cluster write, also after they are gone. By default nothing is kept. They need the key reader.
 	Logs *observe.LogServiceArgs `json:"logs"`
-	// Reader lets people read the logs, with the rights that they have in a namespace. By default there is none. It needs the key
-	// logs.
+	// Metrics keep the figures of the cluster's pods, and raise alerts by them. By default nothing is kept. They need the key reader.
+	Metrics *observe.MetricsServiceArgs `json:"metrics"`
+	// Reader lets people read the logs and the figures, with the rights that they have in a namespace. By default there is none. It
+	// needs the key logs or the key metrics.
 	Reader *observe.ReaderArgs `json:"reader"`
 	// Cluster are the settings that all namespaces of the cluster share.
 	Cluster Cluster `json:"cluster"`
@@ -70,7 +72,7 @@ type Cluster struct {
 	// that of ingressController; without one, every namespace that belongs to no tenant may connect.
 	IngressNamespace string `json:"ingressNamespace"`
 	// ResourceMetrics says that the cluster itself serves resource metrics, so that pods can be scaled by load without the key
-	// metrics. Off by default.
+	// resourceMetrics. Off by default.
 	ResourceMetrics bool `json:"resourceMetrics"`
 	// ImagePolicy restricts the images that tenants may run.
 	ImagePolicy tenancy.ImagePolicyArgs `json:"imagePolicy"`
@@ -215,6 +217,8 @@ func (s *source) config() (Config, error) {
 	c.completeIngress()
 	faults := c.completeTenant()
 	c.completeLogs()
+	c.completeMetrics()
+	c.completeReader()
 	faults = append(faults, c.check()...)
 	all := slices.Clone(s.faults)
 	for _, fault := range faults {
@@ -239,11 +243,11 @@ func (c *Config) refuse(faults rules.Faults) error {
 
 // check returns every rule that the completed configuration breaks.
 func (c *Config) check() rules.Faults {
-	f := slices.Concat(c.Journal.Check(), c.checkTenants(), c.checkClaims(), c.checkImages(), c.checkKubeconfig(), c.checkIngress(), c.checkResourceMetrics(), c.checkLogs(), c.checkNamespaces())
+	f := slices.Concat(c.Journal.Check(), c.checkTenants(), c.checkClaims(), c.checkImages(), c.checkKubeconfig(), c.checkIngress(), c.checkResourceMetrics(), c.checkLogs(), c.checkMetrics(), c.checkReader(), c.checkNamespaces())
 	// The settings that all namespaces share are checked once, where they are declared.
 	f = slices.DeleteFunc(f, func(fault *rules.Fault) bool {
 		name := fault.Path[strings.LastIndex(fault.Path, ".")+1:]
-		return strings.HasPrefix(name, "dns[") || strings.HasPrefix(name, "addresses[") || name == "ingressNamespace" || name == "domain" ||
+		return strings.HasPrefix(name, "dns[") || strings.HasPrefix(name, "addresses[") || name == "ingressNamespace" || name == "metricsNamespace" || name == "domain" ||
 			strings.Contains(fault.Path, "pullSecret.")
 	})
 	return append(f, c.Cluster.check().In("cluster")...)

@@ -47,7 +47,7 @@ func (c *Config) deploy(ctx *pulumi.Context) error {
 	if err := c.deployResourceMetrics(ctx, platform, own); err != nil {
 		return err
 	}
-	if err := c.deployLogs(ctx, platform, own); err != nil {
+	if err := c.deployObservers(ctx, platform, own); err != nil {
 		return err
 	}
 	needs := []pulumi.Resource{platform}

@@ -44,6 +44,13 @@ func (c *Config) checkUpdate(ctx *pulumi.Context) (rules.Faults, error) {
 		}
 		faults = append(faults, after.In("logs")...)
 	}
+	if c.Metrics != nil {
+		after, err := c.Metrics.CheckUpdate(ctx, metricsName)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, after.In("metrics")...)
+	}
 	return append(faults, c.checkAfter(last)...), nil
 }
 

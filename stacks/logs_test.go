@@ -49,7 +49,7 @@ func TestTheLogsHaveThePriorityOfWhatServesAllTenantsAndTheClustersDNS(t *testin
 
 func TestTheTenantsViewersReadTheirLogs(t *testing.T) {
 	g := deployed(t, kept, read)
-	labels := graphtest.Find(t, g, graphtest.ClusterRole, "journal-logs-viewer").Field("metadata.labels")
+	labels := graphtest.Find(t, g, graphtest.ClusterRole, "journal-observe-viewer").Field("metadata.labels")
 	assert.Contains(t, labels, "journal.example.com/aggregate-to-viewer")
 	aggregates := graphtest.Find(t, g, graphtest.ClusterRole, "journal-tenant-viewer").Field("aggregationRule.clusterRoleSelectors[0].matchLabels")
 	assert.Equal(t, map[string]any{"journal.example.com/aggregate-to-viewer": "true"}, aggregates)
@@ -58,7 +58,7 @@ func TestTheTenantsViewersReadTheirLogs(t *testing.T) {
 func TestWhatDoesNotFitWithTheLogsIsRefused(t *testing.T) {
 	for says, changes := range map[string][]string{
 		`journal:reader "": it is missing, and nobody could read the logs`:                              {kept},
-		`journal:logs "": it is missing, and the reader has nothing to read`:                            {read},
+		`journal:reader "{...}": it has nothing to read; add the key logs or the key metrics`:           {read},
 		`journal:namespace "journal-reader": the namespace of the key reader; write another name`:       {kept, read, "namespace: journal-reader"},
 		`journal:namespace "journal-log-agent": the namespace of the key logs`:                          {kept, read, "namespace: journal-log-agent"},
 		`journal:ingressController.namespace "journal-logs": the namespace of the key logs; write`:      {kept, read, "ingressController: {namespace: journal-logs}"},

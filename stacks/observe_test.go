@@ -55,9 +55,9 @@ func TestTheLinesThatObserveProductionAreAccepted(t *testing.T) {
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.prod.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		require.NoError(t, err)
-		commented := regexp.MustCompile(`(?m)^( +)# (journal:(?:resourceMetrics|logs|reader):|autoscaling:| +\w+:)(.*)$`)
+		commented := regexp.MustCompile(`(?m)^( +)# (journal:(?:resourceMetrics|logs|metrics|reader):|autoscaling:|exporter:| +\w+:)(.*)$`)
 		if name == "Pulumi.prod.yaml" {
-			require.Len(t, commented.FindAll(text, -1), 13)
+			require.Len(t, commented.FindAll(text, -1), 22)
 			text = commented.ReplaceAll(text, []byte("$1$2$3"))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
@@ -69,6 +69,9 @@ func TestTheLinesThatObserveProductionAreAccepted(t *testing.T) {
 	assert.NotNil(t, config.Journal.Frontend.Autoscaling)
 	require.NotNil(t, config.Logs)
 	assert.Equal(t, 14, config.Logs.Retention.Days)
+	require.NotNil(t, config.Metrics)
+	assert.Equal(t, 30, config.Metrics.Store.Retention)
+	assert.NotNil(t, config.Journal.Redis.Exporter)
 	require.NotNil(t, config.Reader)
 	assert.NotEmpty(t, config.Reader.Platform)
 }

@@ -33,11 +33,16 @@ func (c *Config) checkRendered() (f rules.Faults) {
 			"resource metrics itself; or deploy the stack with pulumi up")
 	}
 	if c.Reader != nil {
-		f.Refuse("reader", "", certificate+"remove the keys reader and logs, or deploy the stack with pulumi up")
+		f.Refuse("reader", "", certificate+"remove the keys reader, logs and metrics, or deploy the stack with pulumi up")
 	}
-	if c.Logs != nil {
-		f.Refuse("logs", "", "nobody could read them without the key reader, whose certificate needs Pulumi's state; remove the keys reader and logs, "+
-			"or deploy the stack with pulumi up")
+	for _, kept := range []struct {
+		key   string
+		given bool
+	}{{"logs", c.Logs != nil}, {"metrics", c.Metrics != nil}} {
+		if kept.given {
+			f.Refuse(kept.key, "", "nobody could read them without the key reader, whose certificate needs Pulumi's state; remove the keys reader, logs and metrics, "+
+				"or deploy the stack with pulumi up")
+		}
 	}
 	if number := c.Journal.Exposure.TLS.SelfSigned; number != 0 {
 		f.Refuse("exposure.tls.selfSigned", number, "the certificate is kept in Pulumi's state, and a rendered stack has no state; "+

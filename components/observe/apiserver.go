@@ -45,6 +45,9 @@ type apiServer struct {
 	ports corev1.ContainerPortArray
 	// probe returns a probe of a path, as kube.HTTPProbe.
 	probe func(path string, period, failures int) corev1.ProbeArgs
+	// figuresPort is the port of ports at which the metric store in the namespace metrics reads figures. Without one nobody does.
+	figuresPort int
+	metrics     string
 	// egress is where the pods may connect to.
 	egress networkingv1.NetworkPolicyEgressRuleArray
 	// rolloutTimeout is how long, in seconds, the pods may make no progress.
@@ -78,8 +81,9 @@ func (s apiServer) declare(ctx *pulumi.Context, name string, parent pulumi.Resou
 	}
 	// The API server is no pod, so no selector matches it.
 	policies, err := own.networkPolicies(ctx, name, kube.NetworkPolicyArgs{
-		Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{Ports: tcp(servingPort)}},
-		Egress:  s.egress,
+		Ingress: append(networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{Ports: tcp(servingPort)}},
+			scraped(s.metrics, s.figuresPort)...),
+		Egress: s.egress,
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +153,7 @@ func (s apiServer) deployment(ctx *pulumi.Context, name string, own workload, se
 		ServiceAccount:         own.account,
 		TerminationGracePeriod: 30,
 		PriorityClass:          s.priorityClass,
+		FiguresPort:            figuresPort(s.metrics, s.figuresPort),
 		Volumes:                corev1.VolumeArray{token, certificate},
 		Container: corev1.ContainerArgs{
 			Name:           pulumi.String(s.part.App),

@@ -10,6 +10,7 @@ package observe
 const (
 	resourceMetricsType = "journal:components:ResourceMetrics"
 	logsType            = "journal:components:LogService"
+	metricsType         = "journal:components:MetricsService"
 	readerType          = "journal:components:Reader"
 )
 

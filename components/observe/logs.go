@@ -41,6 +41,9 @@ type LogServiceArgs struct {
 	Shares map[string]LogShare `json:"-"`
 	// Readers are the pods that may query the store. ReaderArgs.Peers returns those of a Reader. By default there are none.
 	Readers networkingv1.NetworkPolicyPeerArray `json:"-"`
+	// MetricsNamespace is the namespace of a MetricsService, which reads the figures of the store and of the agents. By default
+	// nobody does.
+	MetricsNamespace string `json:"-"`
 	// Namespace is the namespace that is created for the store.
 	Namespace string `json:"-" default:"journal-logs"`
 	// AgentNamespace is the namespace that is created for the agents. Its pods may mount folders of the node.
@@ -110,16 +113,7 @@ type LogService struct {
 	pulumi.ResourceState
 
 	// Store is what a Reader needs to know.
-	Store LogStore
-}
-
-// LogStore is what a Reader needs to know about a store.
-type LogStore struct {
-	// URL is the address of the store. Required.
-	URL pulumi.StringInput
-	// Peers are the pods of the store as peers of a NetworkPolicy, and Port is their port. Required.
-	Peers networkingv1.NetworkPolicyPeerArray
-	Port  int
+	Store Store
 }
 
 // withDefaults returns a copy with the defaults in place. It takes nil as all defaults.

@@ -53,7 +53,7 @@ func (s *LogService) declareAgent(ctx *pulumi.Context, name string, a LogService
 	if err != nil {
 		return err
 	}
-	policies, err := own.networkPolicies(ctx, name, kube.NetworkPolicyArgs{Egress: networkingv1.NetworkPolicyEgressRuleArray{
+	policies, err := own.networkPolicies(ctx, name, kube.NetworkPolicyArgs{Ingress: scraped(a.MetricsNamespace, agentMetricsPort), Egress: networkingv1.NetworkPolicyEgressRuleArray{
 		a.DNS.Rule(),
 		networkingv1.NetworkPolicyEgressRuleArgs{To: s.Store.Peers, Ports: tcp(s.Store.Port)},
 		networkingv1.NetworkPolicyEgressRuleArgs{Ports: tcp(a.APIServerPorts...)}, // it is no pod, so no selector matches it
@@ -106,6 +106,7 @@ func (s *LogService) agentPod(own workload, a LogServiceArgs) kube.Pod {
 		ServiceAccount:         own.account,
 		TerminationGracePeriod: 30,
 		PriorityClass:          a.PriorityClass,
+		FiguresPort:            figuresPort(a.MetricsNamespace, agentMetricsPort),
 		Group:                  new(0), // of the kubelet's files
 		Volumes:                corev1.VolumeArray{logs, state, token},
 		// Every node has pods that write, whatever keeps other pods away from it.

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"errors"
 	"fmt"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -23,10 +22,10 @@ const (
 	// readerHTTPPort is the port of the reader's probes and metrics, and readerHTTPPortName its name.
 	readerHTTPPort, readerHTTPPortName = 8080, "metrics"
 
-	// LogsViewerRole lets read the logs of a namespace. The tenants' viewers have it.
-	LogsViewerRole = "journal-logs-viewer"
-	// LogsAllRole lets read the logs of all namespaces.
-	LogsAllRole = "journal-logs-all"
+	// ObserveViewerRole lets read the logs and the figures of a namespace. The tenants' viewers have it.
+	ObserveViewerRole = "journal-observe-viewer"
+	// ObserveAllRole lets read the logs and the figures of all namespaces.
+	ObserveAllRole = "journal-observe-all"
 )
 
 // ReaderArgs are the parameters of the reader.
@@ -41,14 +40,20 @@ type ReaderArgs struct {
 	// Certificate is the number of the serving certificate. To replace its key, write the next number: the pods take the new
 	// one after each other, without a gap.
 	Certificate int `json:"certificate" default:"1" minimum:"1"`
-	// Platform are the users and groups that read the logs of all namespaces. By default nobody does but the cluster's
-	// administrators.
+	// Platform are the users and groups that read the logs and the figures of all namespaces. By default nobody does but the
+	// cluster's administrators.
 	Platform []kube.Subject `json:"platform"`
 
-	// Logs is the store: LogService.Store, or the URL, Peers and Port of another one. Required.
-	Logs LogStore `json:"-"`
+	// Logs is the store of the logs: LogService.Store, or the URL, Peers and Port of another one. Without it there are no logs to
+	// read.
+	Logs Store `json:"-"`
+	// Metrics is the store of the figures: MetricsService.Store, or the URL, Peers and Port of another one. Without it there are no
+	// figures to read. One of the two stores is required.
+	Metrics Store `json:"-"`
+	// MetricsNamespace is the namespace of a MetricsService, which reads the figures of the reader itself. By default nobody does.
+	MetricsNamespace string `json:"-"`
 	// ViewerLabel is a label of ClusterRoles whose rules the role of the tenants' viewers has. Without one nobody but Platform
-	// reads logs.
+	// reads anything.
 	ViewerLabel string `json:"-"`
 	// Namespace is the namespace that is created for the pods.
 	Namespace string `json:"-" default:"journal-reader"`
@@ -61,8 +66,8 @@ type ReaderArgs struct {
 	DNS kube.DNS `json:"-"`
 }
 
-// Reader lets people read logs with the rights that they have in a namespace, as the API group observe.journal.example.com. The
-// API server knows who asks and RBAC decides; the reader adds the namespace and its tenant to every query.
+// Reader lets people read logs and figures with the rights that they have in a namespace, as the API group
+// observe.journal.example.com. The API server knows who asks and RBAC decides; the reader adds the namespace to every query.
 //
 // The API server forwards the group to the pods. While none of them answers, no namespace of the cluster can be deleted; see
 // ResourceMetrics.
@@ -95,7 +100,8 @@ func (args *ReaderArgs) Namespaces() []string {
 	return []string{args.withDefaults().Namespace}
 }
 
-// Check returns every rule that the arguments break, with their defaults in place, or nothing. NewReader checks Logs too.
+// Check returns every rule that the arguments break, with their defaults in place, or nothing. NewReader checks
+// the stores too.
 func (args *ReaderArgs) Check() rules.Faults {
 	a := args.withDefaults()
 	f := rules.CheckTags(a)
@@ -108,13 +114,25 @@ func (args *ReaderArgs) Check() rules.Faults {
 	return append(f, a.DNS.Check()...)
 }
 
+// checkStores refuses a reader without a store, and a store of which something is missing.
+func (args ReaderArgs) checkStores() (f rules.Faults) {
+	if !args.Logs.given() && !args.Metrics.given() {
+		f.Check("logs", "", errNoStore)
+	}
+	if args.Logs.given() {
+		f.Check("logs", "", args.Logs.check("LogService"))
+	}
+	if args.Metrics.given() {
+		f.Check("metrics", "", args.Metrics.check("MetricsService"))
+	}
+	return f
+}
+
 // NewReader declares the reader. The error names every argument that breaks a rule. There is one in a cluster.
 func NewReader(ctx *pulumi.Context, name string, args *ReaderArgs, opts ...pulumi.ResourceOption) (*Reader, error) {
 	a := args.withDefaults()
 	f := args.Check()
-	if a.Logs.URL == nil || len(a.Logs.Peers) == 0 || a.Logs.Port == 0 {
-		f.Check("logs", "", errors.New("it is missing; pass the field Store of a LogService, or what is true of another store"))
-	}
+	f = append(f, a.checkStores()...)
 	if err := f.Err(); err != nil {
 		return nil, fmt.Errorf("reader %q: %w", name, err)
 	}
@@ -137,25 +155,31 @@ func (r *Reader) declare(ctx *pulumi.Context, name string, a ReaderArgs) (err er
 	if err := r.declareRoles(ctx, a); err != nil {
 		return err
 	}
+	args := pulumi.StringArray{pulumi.String(fmt.Sprintf("--metrics-listen=:%d", readerHTTPPort))}
+	egress := networkingv1.NetworkPolicyEgressRuleArray{a.DNS.Rule()}
+	for _, s := range []struct {
+		flag  string
+		store Store
+	}{{"--logs-url", a.Logs}, {"--metrics-url", a.Metrics}} {
+		if s.store.given() {
+			args = append(args, pulumi.Sprintf("%s=%s", s.flag, s.store.URL))
+			egress = append(egress, networkingv1.NetworkPolicyEgressRuleArgs{To: s.store.Peers, Ports: tcp(s.store.Port)})
+		}
+	}
 	r.Ready, err = apiServer{
 		server: readerApp,
 		part:   kube.Part{App: readerApp, PartOf: partOf, Component: "reader", Instance: name, Image: a.Image},
 		in:     a.Namespace, group: readerGroup, version: "v1alpha1", rules: readerRules(),
 		replicas: a.Replicas, resources: a.Resources, certificate: a.Certificate, priorityClass: a.PriorityClass,
 		listen: fmt.Sprintf("--listen=:%d", servingPort),
-		args: pulumi.StringArray{
-			pulumi.Sprintf("--logs-url=%s", a.Logs.URL),
-			pulumi.String(fmt.Sprintf("--metrics-listen=:%d", readerHTTPPort)),
-		},
-		ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(readerHTTPPortName), ContainerPort: pulumi.Int(readerHTTPPort)}},
+		args:   args,
+		ports:  corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(readerHTTPPortName), ContainerPort: pulumi.Int(readerHTTPPort)}},
 		probe: func(path string, period, failures int) corev1.ProbeArgs {
 			return kube.HTTPProbe(readerHTTPPortName, path, period, failures)
 		},
-		egress: networkingv1.NetworkPolicyEgressRuleArray{
-			a.DNS.Rule(),
-			networkingv1.NetworkPolicyEgressRuleArgs{To: a.Logs.Peers, Ports: tcp(a.Logs.Port)},
-			networkingv1.NetworkPolicyEgressRuleArgs{Ports: tcp(a.APIServerPorts...)}, // it is no pod, so no selector matches it
-		},
+		figuresPort: readerHTTPPort, metrics: a.MetricsNamespace,
+		// The API server is no pod, so no selector matches it.
+		egress:         append(egress, networkingv1.NetworkPolicyEgressRuleArgs{Ports: tcp(a.APIServerPorts...)}),
 		rolloutTimeout: logsRolloutTimeout,
 	}.declare(ctx, name, r)
 	return err
@@ -163,13 +187,16 @@ func (r *Reader) declare(ctx *pulumi.Context, name string, a ReaderArgs) (err er
 
 // declareRoles declares who may read: the tenants' viewers in their namespaces, and the platform in all.
 func (r *Reader) declareRoles(ctx *pulumi.Context, a ReaderArgs) error {
-	reads := rbacv1.PolicyRuleArray{
-		kube.Rule(readerGroup, []string{"list", "watch"}, "logs"),
-		kube.Rule(readerGroup, []string{"get", "create"}, "logs/proxy"),
+	var reads rbacv1.PolicyRuleArray
+	if a.Logs.given() {
+		reads = append(reads, kube.Rule(readerGroup, []string{"list", "watch"}, "logs"), kube.Rule(readerGroup, []string{"get", "create"}, "logs/proxy"))
+	}
+	if a.Metrics.given() {
+		reads = append(reads, kube.Rule(readerGroup, []string{"list"}, "metrics"), kube.Rule(readerGroup, []string{"get", "create"}, "metrics/proxy"))
 	}
 	for _, role := range []declare.ClusterRole{
-		{Name: LogsViewerRole, PartOf: a.ViewerLabel, Rules: reads},
-		{Name: LogsAllRole, Rules: reads},
+		{Name: ObserveViewerRole, PartOf: a.ViewerLabel, Rules: reads},
+		{Name: ObserveAllRole, Rules: reads},
 	} {
 		if err := role.Declare(ctx, r); err != nil {
 			return fmt.Errorf("role %s: %w", role.Name, err)
@@ -178,13 +205,13 @@ func (r *Reader) declareRoles(ctx *pulumi.Context, a ReaderArgs) error {
 	if len(a.Platform) == 0 {
 		return nil
 	}
-	_, err := rbacv1.NewClusterRoleBinding(ctx, LogsAllRole, &rbacv1.ClusterRoleBindingArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(LogsAllRole), Labels: pulumi.ToStringMap(kube.ManagedLabels(partOf))},
-		RoleRef:  kube.RoleRef("ClusterRole", LogsAllRole),
+	_, err := rbacv1.NewClusterRoleBinding(ctx, ObserveAllRole, &rbacv1.ClusterRoleBindingArgs{
+		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(ObserveAllRole), Labels: pulumi.ToStringMap(kube.ManagedLabels(partOf))},
+		RoleRef:  kube.RoleRef("ClusterRole", ObserveAllRole),
 		Subjects: kube.RBACSubjects(a.Platform),
 	}, pulumi.Parent(r))
 	if err != nil {
-		return fmt.Errorf("role binding %s: %w", LogsAllRole, err)
+		return fmt.Errorf("role binding %s: %w", ObserveAllRole, err)
 	}
 	return nil
 }

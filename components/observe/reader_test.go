@@ -49,7 +49,7 @@ func TestTheReaderIsStartedWithTheStoreItsCertificateAndItsPorts(t *testing.T) {
 func TestTheTenantsViewersReadTheirLogsAndThePlatformAll(t *testing.T) {
 	g := logs(t, leastLogs())
 	reads := []string{"list logs", "watch logs", "get logs/proxy", "create logs/proxy"}
-	for _, role := range []string{LogsViewerRole, LogsAllRole} {
+	for _, role := range []string{ObserveViewerRole, ObserveAllRole} {
 		found := graphtest.Find(t, g, rbac+"ClusterRole", role)
 		var verbs []string
 		for _, grant := range graphtest.Grants(found) {
@@ -58,7 +58,7 @@ func TestTheTenantsViewersReadTheirLogsAndThePlatformAll(t *testing.T) {
 		}
 		assert.Equal(t, reads, verbs, role)
 		labels, _ := found.Field("metadata.labels").(map[string]any)
-		if role == LogsViewerRole {
+		if role == ObserveViewerRole {
 			assert.Equal(t, "true", labels["example.com/viewer"])
 		} else {
 			assert.NotContains(t, labels, "example.com/viewer", "every viewer would read all logs")
@@ -66,9 +66,9 @@ func TestTheTenantsViewersReadTheirLogsAndThePlatformAll(t *testing.T) {
 	}
 	bindings := 0
 	for _, binding := range g.OfType(rbac + "ClusterRoleBinding") {
-		if role := binding.Field("roleRef.name"); role == LogsViewerRole || role == LogsAllRole {
+		if role := binding.Field("roleRef.name"); role == ObserveViewerRole || role == ObserveAllRole {
 			bindings++
-			assert.Equal(t, LogsAllRole, role, "its rights hold in a namespace alone")
+			assert.Equal(t, ObserveAllRole, role, "its rights hold in a namespace alone")
 			assert.Equal(t, []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "platform"}}, binding.Field("subjects"))
 		}
 	}

@@ -29,6 +29,33 @@ func readerRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{kube.Rule("", kube.ReadVerbs, "namespaces")}
 }
 
+// scraperRules are what the metric store may do: know which pods and nodes there are, and read the kubelets' figures.
+func scraperRules() rbacv1.PolicyRuleArray {
+	return rbacv1.PolicyRuleArray{
+		kube.Rule("", []string{"get"}, "nodes/metrics"),
+		kube.Rule("", kube.ReadVerbs, "pods", "nodes"),
+	}
+}
+
+// watchedObjects are the objects whose state kube-state-metrics turns into figures, by API group. Secrets and ConfigMaps are not
+// among them.
+var watchedObjects = []struct {
+	group     string
+	resources []string
+}{
+	{"", []string{"persistentvolumeclaims", "pods", "resourcequotas"}},
+	{"apps", []string{"daemonsets", "deployments", "statefulsets"}},
+	{"autoscaling", []string{"horizontalpodautoscalers"}},
+}
+
+// objectsRules are what kube-state-metrics may do: watch these objects.
+func objectsRules() (rules rbacv1.PolicyRuleArray) {
+	for _, watched := range watchedObjects {
+		rules = append(rules, kube.Rule(watched.group, []string{"list", "watch"}, watched.resources...))
+	}
+	return rules
+}
+
 // agentRules are what the agents may do: know the pods of their node, and whose a namespace is. RBAC cannot bound the pods to a
 // node.
 func agentRules() rbacv1.PolicyRuleArray {

@@ -47,26 +47,44 @@ func newWorkload(ctx *pulumi.Context, name string, part kube.Part, in, standard 
 	return w, err
 }
 
+// beside declares the ServiceAccount of another part in the same namespace, and returns the part.
+func (w workload) beside(ctx *pulumi.Context, name string, part kube.Part) (_ workload, err error) {
+	w.part = part
+	w.account, err = kube.NewServiceAccount(ctx, name, part, w.namespace, w.parent)
+	return w, err
+}
+
 // with returns the options of an object in the namespace, and more.
 func (w workload) with(more ...pulumi.ResourceOption) []pulumi.ResourceOption {
 	return slices.Concat(w.opts, more)
 }
 
+// bothDirections are the policy types of every NetworkPolicy here.
+var bothDirections = pulumi.ToStringArray([]string{"Ingress", "Egress"})
+
 // networkPolicies deny every connection of the namespace's pods but these of the part.
 func (w workload) networkPolicies(ctx *pulumi.Context, name string, allowed kube.NetworkPolicyArgs) ([]pulumi.Resource, error) {
-	both := pulumi.ToStringArray([]string{"Ingress", "Egress"})
 	deny, err := networkingv1.NewNetworkPolicy(ctx, name+"-default-deny", &networkingv1.NetworkPolicyArgs{
 		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String("default-deny"), Namespace: w.namespace, Labels: pulumi.ToStringMap(kube.ManagedLabels(partOf))},
-		Spec:     networkingv1.NetworkPolicySpecArgs{PodSelector: metav1.LabelSelectorArgs{}, PolicyTypes: both},
+		Spec:     networkingv1.NetworkPolicySpecArgs{PodSelector: metav1.LabelSelectorArgs{}, PolicyTypes: bothDirections},
 	}, w.opts...)
 	if err != nil {
 		return nil, fmt.Errorf("network policy: %w", err)
 	}
-	allow, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
+	allow, err := w.allow(ctx, name, allowed)
+	if err != nil {
+		return nil, err
+	}
+	return []pulumi.Resource{deny, allow}, nil
+}
+
+// allow declares the policy with the connections of the part.
+func (w workload) allow(ctx *pulumi.Context, name string, allowed kube.NetworkPolicyArgs) (pulumi.Resource, error) {
+	policy, err := networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
 		Metadata: w.part.Meta(w.namespace),
 		Spec: networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchLabels: w.part.Selector()},
-			PolicyTypes: both,
+			PolicyTypes: bothDirections,
 			Ingress:     allowed.Ingress,
 			Egress:      allowed.Egress,
 		},
@@ -74,7 +92,7 @@ func (w workload) networkPolicies(ctx *pulumi.Context, name string, allowed kube
 	if err != nil {
 		return nil, fmt.Errorf("network policy: %w", err)
 	}
-	return []pulumi.Resource{deny, allow}, nil
+	return policy, nil
 }
 
 // peer is the part's pods as a peer of a NetworkPolicy in any namespace.
@@ -83,6 +101,24 @@ func peer(part kube.Part, namespace string) networkingv1.NetworkPolicyPeerArgs {
 		NamespaceSelector: kube.NamespaceSelector(namespace),
 		PodSelector:       metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
 	}
+}
+
+// scraped returns the rule that lets the metric store in its namespace connect to these ports, or none without a namespace.
+func scraped(metrics string, ports ...int) networkingv1.NetworkPolicyIngressRuleArray {
+	if metrics == "" {
+		return nil
+	}
+	return networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
+		From: networkingv1.NetworkPolicyPeerArray{kube.Scraper(metrics)}, Ports: tcp(ports...),
+	}}
+}
+
+// figuresPort returns the port if there is a metric store that reads the figures at it.
+func figuresPort(metrics string, port int) int {
+	if metrics == "" {
+		return 0
+	}
+	return port
 }
 
 // tcp returns TCP ports as the ports of a network policy rule.
