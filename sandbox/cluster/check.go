@@ -50,6 +50,9 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 	if decided.Logs != nil {
 		errs = append(errs, c.checkStorage(ctx, "journal:logs.store.storage.class", decided.Logs.Store.Storage.Class))
 	}
+	if decided.Metrics != nil {
+		errs = append(errs, c.checkStorage(ctx, "journal:metrics.store.storage.class", decided.Metrics.Store.Storage.Class))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%s lacks what the stack needs, nothing was changed:\n%w", c, err)
 	}
@@ -58,7 +61,7 @@ func (c *foreign) Check(ctx context.Context, decided *stacks.Config) error {
 
 // checkImages checks that pods can get the images. Whether the cluster may pull them shows only when it does.
 func (c *foreign) checkImages(decided stacks.Config) error {
-	if c.TakesImages() {
+	if c.takesImages() {
 		return nil
 	}
 	built := func(key string, image pulumi.StringInput) error {

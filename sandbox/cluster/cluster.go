@@ -7,7 +7,10 @@ import (
 	"io"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/images"
@@ -31,8 +34,8 @@ type Cluster interface {
 	Stop(ctx context.Context) error
 	Reset(ctx context.Context) error
 
-	// TakesImages says whether the cluster uses the images built here, instead of those that the stack's file names.
-	TakesImages() bool
+	// Images are the images that the journal's pods wait for. They are none when the cluster pulls what the stack's file names.
+	Images(decided stacks.Config) []images.Kind
 	// Load makes built images available to the cluster's pods. It needs a connection.
 	Load(ctx context.Context, built []images.Image, log io.Writer) error
 	// LoadServices does the same for the images of what follows the journal. Its pods wait for them, so a deployment need not.
@@ -78,34 +81,52 @@ func New(o Options) (Cluster, error) {
 	return &own{dir: o.Dir, getenv: o.Getenv}, nil
 }
 
-// loadServices builds and loads the images with these keys, if the stack has logs.
-func loadServices(ctx context.Context, c Cluster, dir cache.Dir, repo string, decided stacks.Config, log io.Writer, keys ...string) error {
-	if decided.Logs == nil || !c.TakesImages() {
-		return nil
+// Needs returns those of the kinds of images that a stack's pods need.
+func Needs(decided stacks.Config, kinds []images.Kind) []images.Kind {
+	without := map[string]bool{ // by the key, or by its first part
+		"claims":                           decided.Claims == nil,
+		"redis.exporter.image":             decided.Journal.Redis.Exporter == nil,
+		"resourceMetrics":                  decided.ResourceMetrics == nil,
+		"logs":                             decided.Logs == nil,
+		"reader":                           decided.Reader == nil,
+		"metrics":                          decided.Metrics == nil,
+		"metrics.alerts.alertmanagerImage": decided.Metrics == nil || decided.Metrics.Alerts.Webhook == nil,
 	}
-	built, err := images.Build(ctx, repo, dir, log, keys...)
-	if err != nil {
-		return err
-	}
-	return c.Load(ctx, built, log)
+	return slices.DeleteFunc(slices.Clone(kinds), func(kind images.Kind) bool {
+		part, _, _ := strings.Cut(kind.Key, ".")
+		return without[kind.Key] || without[part]
+	})
 }
 
-// references returns the references of the built images, in the registry or as loaded, by their paths in the configuration. It
-// leaves out the image of the claims controller if the stack has none. Services are built later, and have the tag of the others.
+// loadServices builds and loads images of these kinds, two at a time.
+func loadServices(ctx context.Context, c Cluster, dir cache.Dir, repo string, log io.Writer, kinds []images.Kind) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
+	for _, kind := range kinds {
+		group.Go(func() error {
+			built, err := images.Build(ctx, repo, dir, log, kind)
+			if err != nil {
+				return err
+			}
+			return c.Load(ctx, built, log)
+		})
+	}
+	return group.Wait()
+}
+
+// references returns the references of the built images, in the registry or as loaded, by their paths in the configuration.
+// Services are built later, and have the tag of the others.
 func references(decided stacks.Config, built []images.Image, registry string) (map[string]any, error) {
 	values := map[string]any{}
 	for _, image := range built {
-		if image.ConfigKey == "" || image.ConfigKey == "claims.image" && decided.Claims == nil {
-			continue
-		}
 		reference, err := image.In(registry)
 		if err != nil {
 			return nil, err
 		}
 		values[image.ConfigKey] = reference
-		if image.ConfigKey == "api.image" && decided.Logs != nil {
-			for key, name := range images.Services {
-				values[key] = strings.Replace(reference, "/journal-api:", "/"+name+":", 1)
+		if image.ConfigKey == "api.image" {
+			for _, kind := range Needs(decided, images.Services) {
+				values[kind.Key] = strings.Replace(reference, "/journal-api:", "/"+kind.Name+":", 1)
 			}
 		}
 	}

@@ -249,7 +249,6 @@ func TestImagesAreLoadedIntoKindAndK3d(t *testing.T) {
 			}
 			built := []images.Image{
 				{ConfigKey: "api.image", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3", Archive: "/images/api.tar"},
-				{Reference: "journal.example.com/pause:v0.1.0", Archive: "/images/pause.tar"}, // used by the node only
 			}
 			var log bytes.Buffer
 			if err := c.Load(t.Context(), built, &log); err != nil {
@@ -270,19 +269,15 @@ func TestOnlyTheImagesOfAStackDifferOnAnotherCluster(t *testing.T) {
 	built := []images.Image{
 		{ConfigKey: "api.image", Reference: "journal.example.com/journal-api:v0.1.0-0a1b2c3"},
 		{ConfigKey: "claims.image", Reference: "journal.example.com/namespace-controller:v0.1.0-0a1b2c3"},
-		{Reference: "journal.example.com/pause:v0.1.0"},
 	}
 	withClaims := stacks.Config{Claims: &claims.Args{Image: pulumi.String("registry.example.com/namespace-controller:v0.1.0-0000000")}}
 	registry := open(t, "one", "registry.example.com/team-a/")
-	if values, err := registry.Values(withClaims, built, io.Discard); err != nil || !registry.TakesImages() ||
+	if values, err := registry.Values(withClaims, built, io.Discard); err != nil ||
 		fmt.Sprint(values) != "map[api.image:registry.example.com/team-a/journal-api:v0.1.0-0a1b2c3 claims.image:registry.example.com/team-a/namespace-controller:v0.1.0-0a1b2c3]" {
 		t.Errorf("values with a registry are %v (%v)", values, err)
 	}
-	if values, err := registry.Values(stacks.Config{}, built, io.Discard); err != nil || values["claims.image"] != nil {
-		t.Errorf("a stack without claims gets their controller: %v (%v)", values, err)
-	}
 	without := open(t, "one", "")
-	if values, err := without.Values(withClaims, nil, io.Discard); err != nil || without.TakesImages() || len(values) > 0 {
+	if values, err := without.Values(withClaims, nil, io.Discard); err != nil || len(values) > 0 {
 		t.Errorf("values without a registry are %v (%v)", values, err)
 	}
 	withMetrics := stacks.Config{ResourceMetrics: &observe.ResourceMetricsArgs{Image: pulumi.String("registry.k8s.io/metrics-server/metrics-server:v0.9.0")}}
@@ -293,6 +288,7 @@ func TestOnlyTheImagesOfAStackDifferOnAnotherCluster(t *testing.T) {
 	if values, err := sandbox.Values(withMetrics, built, io.Discard); err != nil || values["resourceMetrics.image"] != "journal.example.com/metrics-server:v0.9.0" {
 		t.Errorf("values of the sandbox with metrics are %v (%v)", values, err)
 	}
+	built = append(built, images.Image{Reference: "journal.example.com/pause:v0.1.0"})
 	if values, err := sandbox.Values(withClaims, built, io.Discard); err != nil || values["exposure.host"] != "journal.localhost" || fmt.Sprint(values["cluster.dns"]) != "[10.200.0.1/32]" || values["claims.image"] != built[1].Reference || values["resourceMetrics.image"] != nil || values[""] != nil {
 		t.Errorf("values of the sandbox are %v (%v)", values, err)
 	}

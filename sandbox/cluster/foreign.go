@@ -129,17 +129,22 @@ func (c *foreign) Stop(context.Context) error {
 
 func (c *foreign) Reset(ctx context.Context) error { return c.Stop(ctx) }
 
-func (c *foreign) TakesImages() bool { return c.registry != "" || c.loader != nil }
+// takesImages says whether the cluster gets the images built here, instead of those that the stack's file names.
+func (c *foreign) takesImages() bool { return c.registry != "" || c.loader != nil }
 
-// Load pushes the images to the registry, or loads them into kind or k3d. It leaves out those that only the sandbox's node uses.
+func (c *foreign) Images(decided stacks.Config) []images.Kind {
+	if !c.takesImages() {
+		return nil
+	}
+	return Needs(decided, images.Journal)
+}
+
+// Load pushes the images to the registry, or loads them into kind or k3d.
 func (c *foreign) Load(ctx context.Context, built []images.Image, log io.Writer) error {
 	if c.registry != "" {
 		return images.Push(ctx, built, c.registry, log)
 	}
 	for _, image := range built {
-		if image.ConfigKey == "" {
-			continue
-		}
 		words := append(slices.Clone(c.loader), image.Archive)
 		if _, err := command.Output(exec.CommandContext(ctx, words[0], words[1:]...)); err != nil {
 			return err
@@ -151,7 +156,10 @@ func (c *foreign) Load(ctx context.Context, built []images.Image, log io.Writer)
 
 // LoadServices loads our own programs only: the cluster pulls those of other projects from where they are published.
 func (c *foreign) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
-	return loadServices(ctx, c, c.dir, repo, decided, log, slices.Collect(maps.Keys(images.Services))...)
+	if !c.takesImages() {
+		return nil
+	}
+	return loadServices(ctx, c, c.dir, repo, log, Needs(decided, images.Services))
 }
 
 func (c *foreign) Values(decided stacks.Config, built []images.Image, _ io.Writer) (map[string]any, error) {

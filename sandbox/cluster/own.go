@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/journal/sandbox/cache"
@@ -63,7 +62,9 @@ func (c *own) Reset(ctx context.Context) error {
 	return errors.Join(node.Reset(ctx, c.dir), os.RemoveAll(c.State()))
 }
 
-func (c *own) TakesImages() bool { return true }
+func (c *own) Images(decided stacks.Config) []images.Kind {
+	return append(Needs(decided, images.Journal), images.Pause)
+}
 
 // Load imports the images that the node does not have.
 func (c *own) Load(ctx context.Context, built []images.Image, log io.Writer) error {
@@ -87,20 +88,7 @@ func (c *own) Load(ctx context.Context, built []images.Image, log io.Writer) err
 
 // LoadServices builds the images that the node would otherwise pull, and imports them.
 func (c *own) LoadServices(ctx context.Context, repo string, decided stacks.Config, log io.Writer) error {
-	if decided.ResourceMetrics != nil {
-		if err := toolchain.Build(ctx, repo, c.dir, log, toolchain.MetricsServer); err != nil {
-			return err
-		}
-		image, err := images.Program(ctx, c.dir, "resourceMetrics.image", filepath.Join(c.dir.Bin(), toolchain.MetricsServer),
-			toolchain.MetricsServerVersion, toolchain.Key(c.dir, toolchain.MetricsServer), log)
-		if err == nil {
-			err = c.Load(ctx, []images.Image{image}, log)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return loadServices(ctx, c, c.dir, repo, decided, log, slices.AppendSeq([]string{images.LogStore}, maps.Keys(images.Services))...)
+	return loadServices(ctx, c, c.dir, repo, log, Needs(decided, slices.Concat(images.Services, images.Foreign)))
 }
 
 // Values are the built images, an address on this machine without a certificate made elsewhere, the address of the node's DNS,
@@ -110,25 +98,20 @@ func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer)
 	if err != nil {
 		return nil, err
 	}
-	port := c.HTTPPort
-	if decided.Journal.Exposure.TLS.SelfSigned != 0 {
-		port = c.HTTPSPort
-	}
+	delete(values, images.Pause.Key)
 	maps.Copy(values, map[string]any{
-		"exposure.host":       "journal.localhost",
-		"exposure.class":      node.IngressClass,
-		"exposure.port":       port,
-		"exposure.tls.secret": nil,
-		"exposure.tls.issuer": nil,
-		"redis.storage.class": nil,
-		"cluster.dns":         []string{node.DNS},
+		"exposure.host":               "journal.localhost",
+		"exposure.class":              node.IngressClass,
+		"exposure.port":               c.port(decided.Journal.Exposure.TLS.SelfSigned != 0),
+		"exposure.tls.secret":         nil,
+		"exposure.tls.issuer":         nil,
+		"redis.storage.class":         nil,
+		"logs.store.storage.class":    nil,
+		"metrics.store.storage.class": nil,
+		"cluster.dns":                 []string{node.DNS},
 	})
-	if decided.ResourceMetrics != nil {
-		values["resourceMetrics.image"] = images.Origin + "/" + toolchain.MetricsServer + ":" + toolchain.MetricsServerVersion
-	}
-	if decided.Logs != nil {
-		values["logs.store.storage.class"] = nil
-		values[images.LogStore] = images.Origin + "/victoria-logs:" + images.LogStoreVersion
+	for _, kind := range Needs(decided, images.Foreign) {
+		values[kind.Key] = images.Origin + "/" + kind.Name + ":" + kind.Version
 	}
 	cpus, memory, err := machine()
 	if err != nil {
@@ -146,25 +129,24 @@ func (c *own) Values(decided stacks.Config, built []images.Image, log io.Writer)
 
 func (c *own) State() string { return filepath.Join(c.dir.State(), "pulumi") }
 
-func (c *own) Address(_ context.Context, page *url.URL, _ string) (string, error) {
-	port := c.HTTPPort
-	if page.Scheme == "https" {
-		port = c.HTTPSPort
+// port is the machine's port that leads to the Ingress.
+func (c *own) port(tls bool) int {
+	if tls {
+		return c.HTTPSPort
 	}
-	return fmt.Sprintf("127.0.0.1:%d", port), nil
+	return c.HTTPPort
+}
+
+func (c *own) Address(_ context.Context, page *url.URL, _ string) (string, error) {
+	return fmt.Sprintf("127.0.0.1:%d", c.port(page.Scheme == "https")), nil
 }
 
 func (c *own) Status(context.Context) (string, error) {
 	n := c.Node
-	word := "running"
-	if !n.Ready {
-		word = "starting"
-	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "cluster     %s for %s, process %d\ningress     127.0.0.1:%d\napiserver   127.0.0.1:%d\nkubeconfig  %s\nlogs        %s\nprocesses  ",
-		word, time.Since(n.Since).Round(time.Second), n.PID, n.HTTPPort, n.APIPort, n.Kubeconfig(), c.dir.Logs())
+	word, processes := map[bool]string{false: "starting", true: "running"}[n.Ready], ""
 	for _, component := range n.Components() {
-		fmt.Fprintf(&text, " %s(%d)", component.Name, component.PID)
+		processes += fmt.Sprintf(" %s(%d)", component.Name, component.PID)
 	}
-	return text.String(), nil
+	return fmt.Sprintf("cluster     %s for %s, process %d\ningress     127.0.0.1:%d\napiserver   127.0.0.1:%d\nkubeconfig  %s\nlogs        %s\nprocesses  %s",
+		word, time.Since(n.Since).Round(time.Second), n.PID, n.HTTPPort, n.APIPort, n.Kubeconfig(), c.dir.Logs(), processes), nil
 }

@@ -44,9 +44,6 @@ func (s *Stack) engine() string { return filepath.Join(s.config.Dir.Bin(), "pulu
 func (s *Stack) lock(ctx context.Context) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockTime)
 	defer cancel()
-	if err := os.MkdirAll(s.config.State, 0o700); err != nil {
-		return nil, err
-	}
 	file, err := disk.Lock(ctx, filepath.Join(s.config.State, "lock"))
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, errors.New("another command is changing the cluster's stacks; wait until it has ended, and try again")

@@ -201,7 +201,7 @@ func readOnly(t *testing.T) {
 // the configuration. When the disk is full, the kubelet deletes them like all images that no pod uses.
 func otherImages(t *testing.T) map[string]string {
 	t.Helper()
-	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard)
+	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard, images.Journal...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,12 +222,11 @@ func start(t *testing.T, config node.Config) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard)
+	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard, images.Pause)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(built, func(image images.Image) bool { return image.Reference == node.PauseImage })
-	if err := n.ImportImage(t.Context(), built[i].Archive); err != nil {
+	if err := n.ImportImage(t.Context(), built[0].Archive); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -255,7 +254,11 @@ func servicesOf(t *testing.T, dir cache.Dir, repo string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]any{"resourceMetrics.image": values["resourceMetrics.image"], images.LogStore: values[images.LogStore]}
+	keys := map[string]any{}
+	for _, kind := range cluster.Needs(decided, images.Foreign) {
+		keys[kind.Key] = values[kind.Key]
+	}
+	return keys
 }
 
 // ownRegistry serves images at one address in two networks: on the machine, for pushes, and in the node's network, for pulls.

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,9 +23,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"example.com/journal/internal/markdown"
+	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
+	"example.com/journal/stacks"
 )
 
 // TestPulumi types the commands of docs/pulumi.md, with Pulumi's own command. It is one test, since each command starts from what
@@ -49,8 +51,15 @@ func TestPulumi(t *testing.T) {
 	})
 	s.types(t, page, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
-	for _, path := range []string{"redis.image", "resourceMetrics.image", images.LogStore} {
-		importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+path+"' 2>/dev/null"))})
+	decided, err := stacks.Read(repository(t), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range cluster.Needs(decided, slices.Concat(images.Journal, images.Foreign)) {
+		reference := strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+kind.Key+"' 2>/dev/null"))
+		if !strings.HasPrefix(reference, "registry.example.com/") { // that of the stack's file, which the page leaves
+			importAs(t, n, []string{reference})
+		}
 	}
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
 	if said, err := s.run(doctor + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
@@ -193,35 +202,21 @@ func makeRoom(t *testing.T) {
 // importAs gives the node our images under other names, as if it had pulled them.
 func importAs(t *testing.T, n *node.Node, references []string) {
 	t.Helper()
-	built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	services, err := images.Build(t.Context(), repository(t), world.dir, io.Discard, slices.AppendSeq([]string{images.LogStore}, maps.Keys(images.Services))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	built = append(built, services...)
-	archives, err := filepath.Glob(filepath.Join(world.dir.Images(), "metrics-server-*.tar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, archive := range archives { // any of them will do
-		built = append(built, images.Image{Reference: "journal.example.com/metrics-server:v0.0.0", Archive: archive})
-	}
+	kinds := slices.Concat(images.Journal, images.Services, images.Foreign)
 	for _, reference := range references {
 		as, err := name.NewTag(reference)
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(built, func(image images.Image) bool {
-			from, err := name.NewTag(image.Reference)
-			return err == nil && filepath.Base(from.RepositoryStr()) == filepath.Base(as.RepositoryStr())
-		})
+		i := slices.IndexFunc(kinds, func(kind images.Kind) bool { return kind.Name == path.Base(as.RepositoryStr()) })
 		if i < 0 {
 			t.Fatalf("%s is none of our images", reference)
 		}
-		content, err := tarball.ImageFromPath(built[i].Archive, nil)
+		built, err := images.Build(t.Context(), repository(t), world.dir, io.Discard, kinds[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := tarball.ImageFromPath(built[0].Archive, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

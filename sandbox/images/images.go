@@ -1,5 +1,5 @@
-// Package images builds the container images of the journal without a container engine: our own programs from the services
-// folder, and NGINX and Redis from Debian packages. Every image runs as any user and with a read-only root filesystem.
+// Package images builds container images without a container engine: of our own programs from the services folder, and of those of
+// other projects from pinned Go modules and Debian packages. Every image runs as any user and with a read-only root filesystem.
 package images
 
 import (
@@ -29,7 +29,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/cache"
-	"example.com/journal/sandbox/debian"
 	"example.com/journal/sandbox/internal/disk"
 )
 
@@ -41,13 +40,12 @@ const keepArchives = 5
 
 // sources are this package's own files. When they change, the archives in the cache are out of date.
 //
-//go:embed images.go layer.go page.go recipes.go pause
+//go:embed images.go kinds.go layer.go page.go recipes.go pause
 var sources embed.FS
 
 // Image is a container image that was built.
 type Image struct {
-	// ConfigKey is the path in the stack's configuration that takes the reference, such as api.image. It is empty for an image that
-	// only the node itself uses.
+	// ConfigKey is the path in the stack's configuration that takes the reference, such as api.image. That of Pause is empty.
 	ConfigKey string
 	// Reference is the name and tag. The tag of our own images identifies one content: that of a commit, or of the working files.
 	Reference string
@@ -69,12 +67,9 @@ func (i Image) In(registry string) (string, error) {
 }
 
 // Push uploads the images to a registry for use by another cluster, with the credentials that `docker login` or `podman login`
-// has stored. Images that only the sandbox's node uses are left out.
+// has stored.
 func Push(ctx context.Context, images []Image, registry string, log io.Writer) error {
 	for _, image := range images {
-		if image.ConfigKey == "" {
-			continue
-		}
 		reference, err := image.In(registry)
 		if err != nil {
 			return err
@@ -91,52 +86,49 @@ func Push(ctx context.Context, images []Image, registry string, log io.Writer) e
 	return nil
 }
 
-// Services are our own programs that only stacks with logs run, by the keys of their images.
-var Services = map[string]string{"logs.agent.image": "log-agent", "reader.image": "reader"}
-
 // recipe says how one image is made.
 type recipe struct {
-	name, configKey, tag string
+	Kind     // with the tag as its version
+	repo     string
+	dir      cache.Dir
+	progress io.Writer
+	rev      revision
+
 	// inputs identify, together with the recipe itself, everything that determines the content.
 	inputs []string
 	config v1.Config
-	layers func(ctx context.Context) ([]v1.Layer, error)
+	layers func(context.Context) ([]v1.Layer, error)
 }
 
-// Build returns the journal's images of the checkout at repo, or those of Services and of the log store whose keys are given. It
-// makes those that are not in the cache, and reports what it does to progress. It needs git, the Go tool and a Debian machine, but
-// not root.
-func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, services ...string) ([]Image, error) {
+const versionLabel = "org.opencontainers.image.version"
+
+// Build returns images of the checkout at repo, in the order of their kinds. It makes those that are not in the cache, and reports
+// what it does to progress. It needs git, the Go tool and a Debian machine, but not root.
+func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, kinds ...Kind) ([]Image, error) {
+	if len(kinds) == 0 {
+		return nil, nil
+	}
 	rev, err := readRevision(ctx, repo)
 	if err != nil {
 		return nil, fmt.Errorf("container images: %w", err)
 	}
-	var recipes []recipe
-	for _, key := range services {
-		recipes = append(recipes, service(repo, rev, key))
-	}
-	if len(services) == 0 {
-		nginx, err := debian.Extract(ctx, dir.Debian(), progress, "nginx", "nginx")
-		if err != nil {
-			return nil, err
-		}
-		redis, err := debian.Extract(ctx, dir.Debian(), progress, "redis", "redis-server", "redis-tools", "dash", "busybox")
-		if err != nil {
-			return nil, err
-		}
-		recipes = []recipe{
-			goProgram(repo, rev, "journal-api", "api.image", "8080/tcp"),
-			goProgram(repo, rev, "namespace-controller", "claims.image", "8080/tcp", "8081/tcp"),
-			webServer(repo, rev, nginx), redisServer(redis), pause(repo),
-		}
-	}
-	images := make([]Image, len(recipes))
+	images := make([]Image, len(kinds))
 	report := log.New(progress, "image ", 0) // writes whole lines, also from several goroutines
 	group, ctx := errgroup.WithContext(ctx)
-	for i, r := range recipes {
-		group.Go(func() (err error) {
-			if images[i], err = r.image(ctx, dir.Images(), report); err != nil {
-				err = fmt.Errorf("container image %s: %w", r.name, err)
+	for i, k := range kinds {
+		group.Go(func() error {
+			r := recipe{Kind: k, repo: repo, dir: dir, progress: progress, rev: rev, config: v1.Config{
+				// The user of the programs, unless the pod sets another. Kubernetes can check only a number for runAsNonRoot.
+				User: "10001:10001", WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+				Labels:     map[string]string{"org.opencontainers.image.title": k.Name, versionLabel: k.Version},
+				Entrypoint: []string{"/" + k.Name},
+			}}
+			err := k.source(ctx, &r)
+			if err == nil {
+				images[i], err = r.image(ctx, dir.Images(), report)
+			}
+			if err != nil {
+				err = fmt.Errorf("container image %s: %w", k.Name, err)
 			}
 			return err
 		})
@@ -147,7 +139,7 @@ func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, 
 // image makes the image, unless the folder of archives has it.
 func (r recipe) image(ctx context.Context, folder string, report *log.Logger) (Image, error) {
 	start := time.Now()
-	tag, err := name.NewTag(Origin+"/"+r.name+":"+r.tag, name.StrictValidation)
+	tag, err := name.NewTag(Origin+"/"+r.Name+":"+r.Version, name.StrictValidation)
 	if err != nil {
 		return Image{}, err
 	}
@@ -155,12 +147,12 @@ func (r recipe) image(ctx context.Context, folder string, report *log.Logger) (I
 	if err != nil {
 		return Image{}, err
 	}
-	image := Image{ConfigKey: r.configKey, Reference: tag.String(), Archive: filepath.Join(folder, r.name+"-"+key+".tar")}
+	image := Image{ConfigKey: r.Key, Reference: tag.String(), Archive: filepath.Join(folder, r.Name+"-"+key+".tar")}
 	if os.Chtimes(image.Archive, start, start) == nil {
-		report.Printf("%s: unchanged (%s)", r.name, image.Reference)
+		report.Printf("%s: unchanged (%s)", r.Name, image.Reference)
 		return image, nil
 	}
-	report.Printf("%s: building", r.name)
+	report.Printf("%s: building", r.Name)
 	content, err := r.build(ctx)
 	if err != nil {
 		return Image{}, err
@@ -169,8 +161,8 @@ func (r recipe) image(ctx context.Context, folder string, report *log.Logger) (I
 	if err := disk.Replace(image.Archive, 0o644, func(w io.Writer) error { return tarball.Write(tag, content, w) }); err != nil {
 		return Image{}, err
 	}
-	prune(folder, r.name)
-	report.Printf("%s: built in %.1f s (%s)", r.name, time.Since(start).Seconds(), image.Reference)
+	prune(folder, r.Name)
+	report.Printf("%s: built in %.1f s (%s)", r.Name, time.Since(start).Seconds(), image.Reference)
 	return image, nil
 }
 
@@ -178,7 +170,7 @@ func (r recipe) image(ctx context.Context, folder string, report *log.Logger) (I
 func (r recipe) key() (string, error) {
 	hash := sha256.New()
 	err := errors.Join(
-		json.NewEncoder(hash).Encode([]any{r.name, r.tag, runtime.GOARCH, runtime.Version(), r.config, r.inputs}),
+		json.NewEncoder(hash).Encode([]any{r.Name, r.Version, runtime.GOARCH, runtime.Version(), r.config, r.inputs}),
 		tar.NewWriter(hash).AddFS(sources),
 	)
 	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), err

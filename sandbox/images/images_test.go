@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,19 +134,18 @@ func TestRevisionSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestOwnProgramsAreReproducible(t *testing.T) {
-	var digests [2]v1.Hash
-	for i := range digests {
-		// Each test's repository has different commits.
-		content, err := goProgram(checkout(t), revision{version: "0.1.0", id: "0a1b2c3d4e5f"}, "journal-api", "api.image").build(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	var layers [2]v1.Hash
+	for i := range layers {
+		// Each test's repository has different commits, which the image's labels name.
+		content := open(t, build(t, checkout(t), newDir(t), "journal-api"))
+		config, err := content.ConfigFile()
+		if err != nil || len(config.RootFS.DiffIDs) != 1 {
+			t.Fatalf("the configuration is %+v (%v)", config, err)
 		}
-		if digests[i], err = content.Digest(); err != nil {
-			t.Fatal(err)
-		}
+		layers[i] = config.RootFS.DiffIDs[0]
 	}
-	if digests[0] != digests[1] {
-		t.Errorf("two builds of the same files got the digests %s and %s", digests[0], digests[1])
+	if layers[0] != layers[1] {
+		t.Errorf("two builds of the same files got the layers %s and %s", layers[0], layers[1])
 	}
 }
 
@@ -191,7 +191,8 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 	repo := checkout(t)
 	dir := newDir(t)
 	var progress bytes.Buffer
-	images, err := Build(t.Context(), repo, dir, &progress)
+	kinds := append(slices.Clone(Journal), Pause)
+	images, err := Build(t.Context(), repo, dir, &progress, kinds...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
@@ -205,6 +206,7 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 		{"frontend.image", "journal.example.com/journal-web:v0.1.0-" + commit[:12], "/usr/sbin/nginx -e stderr -g daemon off; -c /etc/nginx/nginx.conf", commit,
 			[]string{"usr/sbin/nginx", "etc/nginx/nginx.conf", "etc/nginx/mime.types", "usr/share/nginx/html/index.html", "etc/passwd", "tmp"}},
 		{"redis.image", `journal.example.com/redis:\d+\.\d+\.\d+-[a-z0-9-]+`, "redis-server", "", []string{"usr/bin/redis-server", "usr/bin/redis-cli", "usr/bin/sh", "usr/bin/timeout", "tmp"}},
+		{"redis.exporter.image", `journal.example.com/redis_exporter:\d+\.\d+\.\d+-[a-z0-9-]+`, "/usr/bin/prometheus-redis-exporter", "", []string{"usr/bin/prometheus-redis-exporter", "etc/nsswitch.conf"}},
 		{"", "journal.example.com/pause:v0.1.0", "/pause", "", []string{"pause"}},
 	} {
 		t.Run(fmt.Sprintf("image %d has key %q", i, want.key), func(t *testing.T) {
@@ -239,7 +241,7 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 	}
 
 	progress.Reset()
-	again, err := Build(t.Context(), repo, dir, &progress)
+	again, err := Build(t.Context(), repo, dir, &progress, kinds...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,44 +250,8 @@ func TestBuildMakesAllImagesOnce(t *testing.T) {
 			t.Errorf("second build: got %+v, want %+v", again[i], images[i])
 		}
 	}
-	if out := progress.String(); strings.Count(out, "unchanged") != 5 || strings.Contains(out, "built") {
-		t.Errorf("second build: got\n%swant five unchanged images", out)
-	}
-}
-
-func TestAProgramOfSomebodyElseIsAnImageOfItsVersionMadeOnce(t *testing.T) {
-	dir, err := cache.At(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir.Bin(), "metrics-server")
-	if err := os.WriteFile(path, []byte("#!program"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	archives := map[string]bool{}
-	for _, key := range []string{"one", "one", "two"} {
-		image, err := Program(t.Context(), dir, "resourceMetrics.image", path, "v0.9.0", key, io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if image.ConfigKey != "resourceMetrics.image" || image.Reference != "journal.example.com/metrics-server:v0.9.0" {
-			t.Errorf("the image is %+v", image)
-		}
-		archives[image.Archive] = true
-		content, err := tarball.ImageFromPath(image.Archive, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config, err := content.ConfigFile()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if fmt.Sprint(config.Config.Entrypoint, config.Config.User) != "[/metrics-server]10001:10001" {
-			t.Errorf("the configuration is %+v", config.Config)
-		}
-	}
-	if len(archives) != 2 {
-		t.Errorf("two builds of the program are %d archives", len(archives))
+	if out := progress.String(); strings.Count(out, "unchanged") != len(kinds) || strings.Contains(out, "built") {
+		t.Errorf("second build: got\n%swant %d unchanged images", out, len(kinds))
 	}
 }
 
@@ -293,20 +259,12 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
-	repo := checkout(t)
-	rev, err := readRevision(t.Context(), repo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := goProgram(repo, rev, "journal-api", "api.image").image(t.Context(), t.TempDir(), log.New(io.Discard, "", 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := Push(t.Context(), []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}, target, io.Discard); err != nil {
+	image := build(t, checkout(t), newDir(t), "journal-api")
+	if err := Push(t.Context(), []Image{image}, target, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	reference, err := image.In(target)
-	if err != nil || reference != target+"/journal-api:"+rev.tag() {
+	if err != nil || reference != strings.Replace(image.Reference, Origin, target, 1) {
 		t.Fatalf("reference: got %s (%v)", reference, err)
 	}
 	tag, err := name.NewTag(reference)
@@ -330,10 +288,10 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 func TestBuildErrorsNameTheImage(t *testing.T) {
 	repo := checkout(t)
 	write(t, repo, "services/journal-api/main.go", "package main\n\nfunc main() { undefined() }\n")
-	archives := t.TempDir()
-	_, err := goProgram(repo, revision{version: "0.1.0", id: "0a1b2c3d4e5f"}, "journal-api", "api.image").image(t.Context(), archives, log.New(io.Discard, "", 0))
-	wantError(t, err, "go build", "undefined: undefined")
-	if left, _ := os.ReadDir(archives); len(left) > 0 {
+	dir := newDir(t)
+	_, err := Build(t.Context(), repo, dir, io.Discard, named("journal-api"))
+	wantError(t, err, "container image journal-api: go build", "undefined: undefined")
+	if left, _ := os.ReadDir(dir.Images()); len(left) > 0 {
 		t.Errorf("files are left: %v", left)
 	}
 }
@@ -401,6 +359,22 @@ func newDir(t *testing.T) cache.Dir {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// named returns the kind of image with a name.
+func named(name string) Kind {
+	all := slices.Concat(Journal, Services, Foreign, []Kind{Pause})
+	return all[slices.IndexFunc(all, func(k Kind) bool { return k.Name == name })]
+}
+
+// build builds the image with a name.
+func build(t *testing.T, repo string, dir cache.Dir, name string) Image {
+	t.Helper()
+	images, err := Build(t.Context(), repo, dir, io.Discard, named(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return images[0]
 }
 
 // checkout makes a git repository with small services, all committed.

@@ -1,9 +1,8 @@
 package images
 
 import (
+	"cmp"
 	"context"
-	"io"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,78 +11,73 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/debian"
 	"example.com/journal/sandbox/internal/command"
+	"example.com/journal/sandbox/toolchain"
 )
 
 // applets are the busybox commands in the Redis image: those that its start script and its probes use, and a few for debugging.
 var applets = strings.Fields(`awk base64 basename cat chmod cp cut date dd df dirname du echo env expr false find free grep head hostname id kill ln ls
 	mkdir mktemp mv nc nslookup printf ps pwd rm sed seq sleep sort stat tail tee test timeout touch tr true uname uniq wc which xargs`)
 
-// goProgram is the recipe of one of our own Go programs: a static executable and nothing else.
-func goProgram(repo string, rev revision, name, configKey string, ports ...string) recipe {
-	r := ownRecipe(rev, name, configKey, ports...)
-	r.config.Entrypoint = []string{"/" + name}
-	r.layers = goLayer(filepath.Join(repo, "services", name), ".") // the folder may be a module of its own
-	return r
+// source says how a kind of image is made: it completes the recipe.
+type source func(context.Context, *recipe) error
+
+// goProgram is one of our own Go programs: a static executable and nothing else.
+func goProgram(_ context.Context, r *recipe) error {
+	r.own()
+	r.layers = goLayer(filepath.Join(r.repo, "services", r.Name), ".") // the folder may be a module of its own
+	return nil
 }
 
-const (
-	// LogStore is the key of the image of VictoriaLogs, which keeps the logs.
-	LogStore = "logs.store.image"
-	// LogStoreVersion is its version.
-	LogStoreVersion = "v1.51.1-0.20260624061259-dc94972a8708"
-)
-
-// service is the recipe of one of Services, or of the log store for a node that cannot pull it.
-func service(repo string, rev revision, key string) recipe {
-	if key != LogStore {
-		return goProgram(repo, rev, Services[key], key)
+// pinned is a program of another project, by its package in the module toolchain/stores.
+func pinned(pkg string) source {
+	return func(_ context.Context, r *recipe) error {
+		module := filepath.Join(r.repo, "sandbox/toolchain/stores")
+		sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
+		r.inputs = append(r.inputs, string(sums))
+		r.layers = goLayer(module, pkg)
+		return err
 	}
-	module := filepath.Join(repo, "sandbox/toolchain/stores")
-	pinned, _ := os.ReadFile(filepath.Join(module, "go.sum")) // if there is none, the compiler says so
-	r := recipe{
-		name: "victoria-logs", configKey: key, tag: LogStoreVersion,
-		inputs: []string{string(pinned)}, config: config("victoria-logs", LogStoreVersion, "", "9428/tcp"),
-	}
-	r.config.Entrypoint = []string{"/victoria-logs"}
-	r.layers = goLayer(module, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
-	return r
 }
 
-// pause is the recipe of the program that holds a pod's namespaces open.
-func pause(repo string) recipe {
-	r := recipe{name: "pause", tag: "v0.1.0", config: config("pause", "v0.1.0", "")}
-	r.config.Entrypoint = []string{"/pause"}
-	r.layers = goLayer(filepath.Join(repo, "sandbox"), "./images/pause")
-	return r
+// program is a program of the toolchain, which builds it.
+func program(ctx context.Context, r *recipe) error {
+	err := toolchain.Build(ctx, r.repo, r.dir, r.progress, r.Name)
+	r.inputs = append(r.inputs, toolchain.Key(r.dir, r.Name))
+	r.layers = programLayer(r.Name, func(context.Context) (string, error) {
+		text, err := os.ReadFile(filepath.Join(r.dir.Bin(), r.Name))
+		return string(text), err
+	})
+	return err
 }
 
-// webServer is the recipe of NGINX, from a root of its packages, with the journal's page.
-func webServer(repo string, rev revision, root string) recipe {
-	r := ownRecipe(rev, "journal-web", "frontend.image", "8080/tcp")
-	r.inputs = append(r.inputs, filepath.Base(root))
+// pause is the program that holds a pod's namespaces open.
+func pause(_ context.Context, r *recipe) error {
+	r.layers = goLayer(filepath.Join(r.repo, "sandbox"), "./images/pause")
+	return nil
+}
+
+// webServer is Debian's NGINX with the journal's page.
+func webServer(ctx context.Context, r *recipe) error {
+	root, err := r.debian(ctx, "nginx", "nginx")
+	r.own()
 	r.config.Entrypoint = []string{"/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/etc/nginx/nginx.conf"}
 	r.config.StopSignal = "SIGQUIT"
 	r.layers = func(ctx context.Context) ([]v1.Layer, error) {
-		page, err := page(repo, rev)
+		page, err := page(r.repo, r.rev)
 		if err != nil {
 			return nil, err
 		}
 		return debianLayers(ctx, root, page)
 	}
-	return r
+	return err
 }
 
-// redisServer is the recipe of Redis, from a root of its packages, with a shell and the commands of its start script and probes.
-func redisServer(root string) recipe {
-	version := debian.Version(root, "redis-server")
-	r := recipe{
-		name: "redis", configKey: "redis.image", tag: debianTag(version),
-		inputs: []string{filepath.Base(root)}, config: config("redis", version, "", "6379/tcp"),
-	}
-	r.config.Cmd = []string{"redis-server"}
+// redisServer is Debian's Redis, with a shell and the commands of its start script and probes.
+func redisServer(ctx context.Context, r *recipe) error {
+	root, err := r.debian(ctx, "redis", "redis-server", "redis-tools", "dash", "busybox")
+	r.config.Entrypoint, r.config.Cmd = nil, []string{"redis-server"}
 	r.layers = func(ctx context.Context) ([]v1.Layer, error) {
 		links := files{"usr/bin/sh": {Link: "dash", Mode: 0o777}}
 		for _, applet := range applets {
@@ -91,49 +85,33 @@ func redisServer(root string) recipe {
 		}
 		return debianLayers(ctx, root, links)
 	}
-	return r
+	return err
 }
 
-// Program returns the image of a static program of somebody else's, which it makes if it is not in the cache. The key names all
-// that the program is built from, and the version is the image's tag. Only a node that cannot pull their own image needs it.
-func Program(ctx context.Context, dir cache.Dir, configKey, path, version, key string, progress io.Writer) (Image, error) {
-	name := filepath.Base(path)
-	r := recipe{name: name, configKey: configKey, tag: version, inputs: []string{key}, config: config(name, version, "")}
-	r.config.Entrypoint = []string{"/" + name}
-	r.layers = func(context.Context) ([]v1.Layer, error) {
-		program, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		layer, err := files{name: {Mode: 0o755, Data: program}}.layer()
-		return []v1.Layer{layer}, err
-	}
-	return r.image(ctx, dir.Images(), log.New(progress, "image ", 0))
-}
-
-// ownRecipe returns the common part of the recipes whose content comes from the services folder.
-func ownRecipe(rev revision, name, configKey string, ports ...string) recipe {
-	return recipe{
-		name: name, configKey: configKey, tag: rev.tag(),
-		inputs: []string{rev.content}, config: config(name, rev.version, rev.id, ports...),
+// debianProgram is the program of a package of Debian that has the package's name.
+func debianProgram(name string) source {
+	return func(ctx context.Context, r *recipe) error {
+		root, err := r.debian(ctx, name, name)
+		r.config.Entrypoint = []string{"/usr/bin/" + name}
+		r.layers = func(ctx context.Context) ([]v1.Layer, error) { return debianLayers(ctx, root, files{}) }
+		return err
 	}
 }
 
-// config returns the configuration that all images share.
-func config(title, version, revision string, ports ...string) v1.Config {
-	c := v1.Config{
-		// The user of the programs, unless the pod sets another. Kubernetes can check only a number for runAsNonRoot.
-		User: "10001:10001", WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		Labels:       map[string]string{"org.opencontainers.image.title": title, "org.opencontainers.image.version": version},
-		ExposedPorts: map[string]struct{}{},
-	}
-	if revision != "" {
-		c.Labels["org.opencontainers.image.revision"] = revision
-	}
-	for _, port := range ports {
-		c.ExposedPorts[port] = struct{}{}
-	}
-	return c
+// debian returns a root of Debian packages. The version is that of the first.
+func (r *recipe) debian(ctx context.Context, name string, packages ...string) (root string, err error) {
+	root, err = debian.Extract(ctx, r.dir.Debian(), r.progress, name, packages...)
+	version := debian.Version(root, packages[0])
+	r.Version, r.config.Labels[versionLabel] = cmp.Or(r.Version, debianTag(version)), version
+	r.inputs = append(r.inputs, filepath.Base(root))
+	return root, err
+}
+
+// own completes the recipe of an image whose content comes from the services folder.
+func (r *recipe) own() {
+	r.Version, r.config.Labels[versionLabel] = r.rev.tag(), r.rev.version
+	r.config.Labels["org.opencontainers.image.revision"] = r.rev.id
+	r.inputs = append(r.inputs, r.rev.content)
 }
 
 // debianTag turns a Debian version into an image tag: 5:7.0.15-1~deb12u1 becomes 7.0.15-1-deb12u1. It keeps Debian's revision,
@@ -164,15 +142,22 @@ func debianLayers(ctx context.Context, root string, own files) ([]v1.Layer, erro
 
 // goLayer returns a layer with one static program. It has its package's name, and depends only on its source and on Go.
 func goLayer(module, source string) func(context.Context) ([]v1.Layer, error) {
-	return func(ctx context.Context) ([]v1.Layer, error) {
+	return programLayer(filepath.Base(filepath.Join(module, source)), func(ctx context.Context) (string, error) {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/dev/stdout", source)
 		cmd.Dir = module
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
-		program, err := command.Output(cmd)
+		return command.Output(cmd)
+	})
+}
+
+// programLayer returns a layer with one program, and read returns the program.
+func programLayer(name string, read func(context.Context) (string, error)) func(context.Context) ([]v1.Layer, error) {
+	return func(ctx context.Context) ([]v1.Layer, error) {
+		program, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
-		layer, err := files{filepath.Base(filepath.Join(module, source)): {Mode: 0o755, Data: []byte(program)}}.layer()
+		layer, err := files{name: {Mode: 0o755, Data: []byte(program)}}.layer()
 		return []v1.Layer{layer}, err
 	}
 }

@@ -142,9 +142,6 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 
 // spawn starts the node's process, unless one runs or another command is about to start it.
 func spawn(ctx context.Context, config Config) (own bool, err error) {
-	if err := os.MkdirAll(daemon.Folder(config.Dir), 0o700); err != nil {
-		return false, err
-	}
 	lock, err := disk.TryLock(daemon.LockFile(config.Dir))
 	if errors.Is(err, disk.ErrLocked) {
 		return false, nil

@@ -14,8 +14,8 @@ import (
 	"example.com/journal/sandbox/internal/command"
 )
 
-// cutFile is the name of a file that stands for all Go files of its folder.
-const cutFile = "cut.go"
+// A file called cutFile stands for all Go files of its folder. One called addFile comes in addition to them.
+const cutFile, addFile = "cut.go", "add.go"
 
 // modfile writes a go.mod for the module toolchain/programs and returns its path. In it, a copy replaces every module that has a
 // package below _cuts, and the copy has the files of _cuts. The copies come from the module cache, whose content the go command
@@ -76,7 +76,7 @@ func copyModule(ctx context.Context, from, to string) error {
 	return err
 }
 
-// replaceFiles replaces the Go files of a package by those of a folder.
+// replaceFiles replaces the Go files of a package by those of a folder, or adds them.
 func replaceFiles(pkg, folder string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	for _, file := range files {
@@ -86,7 +86,7 @@ func replaceFiles(pkg, folder string) error {
 			pattern = "*.go"
 		}
 		replaced, _ := filepath.Glob(filepath.Join(pkg, pattern))
-		if len(replaced) == 0 {
+		if len(replaced) == 0 && name != addFile {
 			return fmt.Errorf("the pinned version has no %s in this package", pattern)
 		}
 		for _, path := range replaced {

@@ -67,14 +67,14 @@ var programs = []program{
 	{name: "pulumi-resource-random", pkg: module + "/pulumi-resource-random"},
 	// All but a dozen of Helm's packages are in the programs above.
 	{name: "helm", pkg: "helm.sh/helm/v3/cmd/helm", stamps: []string{"helm.sh/helm/v3/internal/version.version=v3.20.2"}},
-	{name: MetricsServer, pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server", extra: true, stamps: []string{"k8s.io/client-go/pkg/version.gitVersion=" + MetricsServerVersion}},
+	{name: "metrics-server", pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server", extra: true, stamps: []string{"k8s.io/client-go/pkg/version.gitVersion=" + MetricsServerVersion}},
+	{name: "kube-state-metrics", pkg: "k8s.io/kube-state-metrics/v2", extra: true, stamps: []string{"github.com/prometheus/common/version.Version=" + KubeStateMetricsVersion}},
 }
 
+// The versions of the programs that run in pods.
 const (
-	// MetricsServer is the program that serves the resource metrics of the stacks that have them.
-	MetricsServer = "metrics-server"
-	// MetricsServerVersion is its version.
-	MetricsServerVersion = "v0.9.0"
+	MetricsServerVersion    = "v0.9.0"
+	KubeStateMetricsVersion = "v2.15.0"
 )
 
 // libraries are the largest dependencies of the programs in the container images. They are compiled with the sandbox's command,
@@ -89,7 +89,7 @@ var libraries = []string{
 var (
 	Node     = []string{"kubernetes", "traefik"}
 	Engine   = []string{"pulumi", "pulumi-resource-kubernetes", "pulumi-resource-random"}
-	Services = []string{MetricsServer}
+	Services = []string{"metrics-server", "kube-state-metrics"}
 	All      = slices.Concat(Node, Engine, Services, []string{"sandbox"})
 	Tests    = []string{"helm"}
 )

@@ -65,8 +65,9 @@ func TestVersionsThatProgramsReportAreThoseOfGoMod(t *testing.T) {
 		"kubernetes": pinned["k8s.io/kubernetes"],
 		"pulumi":     pinned["github.com/pulumi/pulumi/pkg/v3"],
 		"helm":       pinned["helm.sh/helm/v3"],
-		// The image's tag is this version too.
-		MetricsServer: pinned["sigs.k8s.io/metrics-server"],
+		// The tags of the images are these versions too.
+		"metrics-server":     pinned["sigs.k8s.io/metrics-server"],
+		"kube-state-metrics": pinned["k8s.io/kube-state-metrics/v2"],
 	}
 	for _, p := range programs {
 		for _, stamp := range p.stamps {
@@ -97,18 +98,6 @@ func TestTheIngressControllersChartRunsTheTraefikOfTheSandbox(t *testing.T) {
 	}
 	if want := fmt.Sprintf("const traefikVersion = %q", required(t, "sandbox/toolchain/programs")["github.com/traefik/traefik/v3"]); !strings.Contains(string(text), want) {
 		t.Errorf("components/ingress: there is no %s", want)
-	}
-}
-
-func TestTheStacksNameTheMetricsServerOfTheSandbox(t *testing.T) {
-	for _, name := range []string{"Pulumi.dev.yaml", "Pulumi.prod.yaml"} {
-		text, err := fs.ReadFile(repository, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := "metrics-server/metrics-server:" + MetricsServerVersion + "\n"; !strings.Contains(string(text), want) {
-			t.Errorf("%s: there is no %s", name, want)
-		}
 	}
 }
 
@@ -213,7 +202,7 @@ func TestAProgramIsBuiltAgainWhenWhatItIsMadeOfChanges(t *testing.T) {
 	}
 }
 
-func TestACutReplacesOneFileOrAllGoFilesOfAFolder(t *testing.T) {
+func TestACutReplacesOneFileOrAllGoFilesOfAFolderOrAddsOne(t *testing.T) {
 	module, files := t.TempDir(), t.TempDir()
 	for path, text := range map[string]string{
 		filepath.Join(module, "a/one.go"):         "original",
@@ -224,6 +213,7 @@ func TestACutReplacesOneFileOrAllGoFilesOfAFolder(t *testing.T) {
 		filepath.Join(module, "b/five.go"):        "original",
 		filepath.Join(files, "a", cutFile):        "cut",
 		filepath.Join(files, "b/four.go"):         "cut",
+		filepath.Join(files, "b", addFile):        "added",
 		filepath.Join(files, "gone", cutFile):     "cut",
 		filepath.Join(files, "b/gone/six.go"):     "cut",
 	} {
@@ -257,7 +247,7 @@ func TestACutReplacesOneFileOrAllGoFilesOfAFolder(t *testing.T) {
 				}
 			}
 		}
-		want := map[string]string{"a/" + cutFile: "cut", "a/data.json": "original", "a/below/three.go": "original", "b/four.go": "cut", "b/five.go": "original"}
+		want := map[string]string{"a/" + cutFile: "cut", "a/data.json": "original", "a/below/three.go": "original", "b/four.go": "cut", "b/" + addFile: "added", "b/five.go": "original"}
 		if !maps.Equal(got, want) {
 			t.Errorf("the copy has\n%v\nwant\n%v", got, want)
 		}

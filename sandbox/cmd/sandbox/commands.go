@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"example.com/journal/sandbox/answer"
+	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/deploy"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
@@ -30,11 +31,9 @@ func (s *sandbox) preview(ctx context.Context) error {
 	if err := toolchain.Build(ctx, repo, s.dir, s.err, toolchain.Engine...); err != nil {
 		return err
 	}
-	var built []images.Image
-	if s.cluster.TakesImages() {
-		if built, err = images.Build(ctx, repo, s.dir, s.err); err != nil {
-			return err
-		}
+	built, err := images.Build(ctx, repo, s.dir, s.err, s.cluster.Images(decided)...)
+	if err != nil {
+		return err
 	}
 	stack, err := s.planned(repo, decided, built, s.err)
 	if err != nil {
@@ -159,13 +158,11 @@ func (s *sandbox) images(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	built, err := images.Build(ctx, repo, s.dir, s.err)
-	// A checkout without the stack's file has the journal's images.
-	if decided, unread := stacks.Read(repo, s.stack); err == nil && unread == nil && decided.Logs != nil {
-		var services []images.Image
-		services, err = images.Build(ctx, repo, s.dir, s.err, slices.Collect(maps.Keys(images.Services))...)
-		built = append(built, services...)
+	kinds := images.Journal // of a checkout without the stack's file
+	if decided, err := stacks.Read(repo, s.stack); err == nil {
+		kinds = cluster.Needs(decided, slices.Concat(kinds, images.Services))
 	}
+	built, err := images.Build(ctx, repo, s.dir, s.err, kinds...)
 	if err == nil && s.registry != "" {
 		err = images.Push(ctx, built, s.registry, s.err)
 	}
@@ -173,9 +170,6 @@ func (s *sandbox) images(ctx context.Context) error {
 		return err
 	}
 	for _, image := range built {
-		if image.ConfigKey == "" {
-			continue // only the sandbox's own node uses it
-		}
 		reference, err := image.In(s.registry)
 		if err != nil {
 			return err

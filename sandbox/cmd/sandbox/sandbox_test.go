@@ -188,7 +188,7 @@ func TestMakeImagesPushesToARegistryAndPrintsWhatAStackTakes(t *testing.T) {
 	if err := yaml.Unmarshal(printed, &keys); err != nil {
 		t.Fatal(err)
 	}
-	for key, name := range map[string]string{"api.image": "journal-api", "claims.image": "namespace-controller", "frontend.image": "journal-web", "redis.image": "redis"} {
+	for key, name := range map[string]string{"api.image": "journal-api", "claims.image": "namespace-controller", "frontend.image": "journal-web", "redis.image": "redis", "redis.exporter.image": "redis_exporter"} {
 		t.Run(key, func(t *testing.T) {
 			if !strings.HasPrefix(keys[key], target+"/"+name+":") {
 				t.Errorf("is %q", keys[key])
@@ -198,7 +198,7 @@ func TestMakeImagesPushesToARegistryAndPrintsWhatAStackTakes(t *testing.T) {
 			}
 		})
 	}
-	if len(keys) != 4 {
+	if len(keys) != 5 {
 		t.Errorf("printed:\n%s", printed)
 	}
 }

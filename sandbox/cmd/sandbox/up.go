@@ -42,12 +42,10 @@ func (s *sandbox) up(ctx context.Context) error {
 		return s.cluster.Start(each, log.of("cluster"))
 	})
 	group.Go(func() error { return toolchain.Build(each, repo, s.dir, log.of("toolchain"), toolchain.Engine...) })
-	if s.cluster.TakesImages() {
-		group.Go(func() (err error) {
-			built, err = images.Build(each, repo, s.dir, log.of("images"))
-			return err
-		})
-	}
+	group.Go(func() (err error) {
+		built, err = images.Build(each, repo, s.dir, log.of("images"), s.cluster.Images(decided)...)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return err
 	}

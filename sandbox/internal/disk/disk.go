@@ -24,8 +24,11 @@ var exclusive = syscall.Flock_t{Type: syscall.F_WRLCK}
 // Commands of fcntl for such locks, which the package syscall does not name.
 const fOFDGetLock, fOFDSetLock = 36, 37
 
-// TryLock takes the lock of a file, which is made if it is missing. Closing the file gives the lock back.
+// TryLock takes the lock of a file, which is made with its folder if it is missing. Closing the file gives the lock back.
 func TryLock(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

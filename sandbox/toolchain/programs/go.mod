@@ -44,6 +44,7 @@ require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/JeffAshton/win_pdh v0.0.0-20161109143554-76bb4ee9f0ab
+	github.com/KimMachineGun/automemlimit v0.7.0
 	github.com/MakeNowJust/heredoc v1.0.0
 	github.com/Masterminds/goutils v1.1.1
 	github.com/Masterminds/semver/v3 v3.4.0
@@ -158,6 +159,7 @@ require (
 	github.com/deckarep/golang-set/v2 v2.5.0
 	github.com/deepmap/oapi-codegen v1.9.1
 	github.com/desertbit/timer v0.0.0-20180107155436-c41aec40b27f
+	github.com/dgryski/go-jump v0.0.0-20211018200510-ba001c3ffce0
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f
 	github.com/dimchansky/utfbom v1.1.1
 	github.com/distribution/reference v0.6.0
@@ -237,6 +239,7 @@ require (
 	github.com/go-test/deep v1.1.1
 	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/go-zookeeper/zk v1.0.3
+	github.com/gobuffalo/flect v1.0.3
 	github.com/gobwas/glob v0.2.3
 	github.com/gobwas/httphead v0.1.0
 	github.com/gobwas/pool v0.2.1
@@ -403,6 +406,7 @@ require (
 	github.com/nrdcg/vegadns v0.3.0
 	github.com/nxadm/tail v1.4.11
 	github.com/nzdjb/go-metaname v1.0.0
+	github.com/oklog/run v1.1.0
 	github.com/olekukonko/tablewriter v0.0.5
 	github.com/opencontainers/cgroups v0.0.7
 	github.com/opencontainers/go-digest v1.0.0
@@ -413,6 +417,7 @@ require (
 	github.com/opentracing/opentracing-go v1.2.0
 	github.com/ovh/go-ovh v1.9.0
 	github.com/patrickmn/go-cache v2.1.0+incompatible
+	github.com/pbnjay/memory v0.0.0-20210728143218-7b4eea64cf58
 	github.com/pelletier/go-toml/v2 v2.2.4
 	github.com/peterbourgon/diskv v2.0.1+incompatible
 	github.com/peterhellberg/link v1.2.0
@@ -649,12 +654,14 @@ require (
 	k8s.io/kube-openapi v0.0.0-20260721132016-d427ff9ee9ad
 	k8s.io/kube-proxy v0.0.0
 	k8s.io/kube-scheduler v0.0.0
+	k8s.io/kube-state-metrics/v2 v2.15.0
 	k8s.io/kubectl v0.35.1
 	k8s.io/kubelet v0.37.2
 	k8s.io/kubernetes v1.37.2
 	k8s.io/metrics v0.37.2
 	k8s.io/mount-utils v0.0.0
 	k8s.io/pod-security-admission v0.0.0
+	k8s.io/sample-controller v0.32.1
 	k8s.io/streaming v0.37.2
 	k8s.io/utils v0.0.0-20260626114624-be93311217bd
 	knative.dev/networking v0.0.0-20241022012959-60e29ff520dc
@@ -761,11 +768,11 @@ replace k8s.io/sample-apiserver => k8s.io/sample-apiserver v0.37.2
 
 replace k8s.io/sample-cli-plugin => k8s.io/sample-cli-plugin v0.37.2
 
-replace k8s.io/sample-controller => k8s.io/sample-controller v0.37.2
+replace k8s.io/sample-controller => k8s.io/sample-controller v0.32.1
 
 replace k8s.io/streaming => k8s.io/streaming v0.37.2
 
-// metrics-server asks for these, and needs none of them: without them all programs keep the versions that they share.
+// metrics-server and kube-state-metrics ask for these, and need none of them: without them all programs keep the versions that they share.
 exclude github.com/aws/aws-sdk-go v1.55.8
 exclude github.com/aws/aws-sdk-go-v2/service/ec2 v1.307.0
 exclude github.com/aws/aws-sdk-go-v2/service/ecs v1.83.0
@@ -777,3 +784,4 @@ exclude github.com/hashicorp/nomad/api v0.0.0-20260616181215-ea1ca2d932bf
 exclude github.com/go-zookeeper/zk v1.0.4
 exclude github.com/edsrzf/mmap-go v1.2.1-0.20241212181136-fad1cd13edbd
 exclude github.com/google/pprof v0.0.0-20260604005048-7023385849c0
+exclude github.com/spf13/viper v1.19.0

@@ -64,10 +64,10 @@ func Pull(ctx context.Context, dir cache.Dir, reference string) error {
 		return fmt.Errorf("toolchain %q: %w; name it by its digest, as push prints it: registry.example.com/team-a/journal-toolchain@sha256:…", reference, err)
 	}
 	image, err := crane.Pull(reference, crane.WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("pull %s: %w", reference, err)
+	config := &v1.ConfigFile{}
+	if err == nil {
+		config, err = image.ConfigFile()
 	}
-	config, err := image.ConfigFile()
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", reference, err)
 	}
