@@ -111,7 +111,7 @@ func (b *backend) forward(w http.ResponseWriter, r *http.Request, write func(*ht
 			}
 			response.Header = header
 			if b.maxAnswer > 0 {
-				response.Body = &boundedBody{response.Body, b.maxAnswer + 1}
+				response.Body = &boundedBody{response.Body, b.maxAnswer}
 			}
 			return nil
 		},
@@ -161,17 +161,16 @@ func (b *backend) away() error {
 // errTooLong is that an answer has more than maxAnswer bytes. Its beginning is on its way, so it is cut off.
 var errTooLong = errors.New("the answer is too long")
 
-// boundedBody fails after left bytes.
+// boundedBody fails when it has more than left bytes.
 type boundedBody struct {
 	io.ReadCloser
 	left int64
 }
 
 func (b *boundedBody) Read(data []byte) (int, error) {
-	if b.left <= 0 {
+	n, err := b.ReadCloser.Read(data)
+	if b.left -= int64(n); b.left < 0 {
 		return 0, errTooLong
 	}
-	n, err := b.ReadCloser.Read(data[:min(int64(len(data)), b.left)])
-	b.left -= int64(n)
 	return n, err
 }
