@@ -10,13 +10,11 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // statusClientGone is in logs and metrics only: nobody is left to read it.
 const statusClientGone = 499
-
-// errStoreAway is that the store cannot be reached. What is wrong is in the log, since it names addresses.
-var errStoreAway = apierrors.NewServiceUnavailable("the log store does not answer; try again soon")
 
 // refuse returns the error of a request that breaks a rule.
 func refuse(format string, args ...any) error {
@@ -25,7 +23,7 @@ func refuse(format string, args ...any) error {
 
 // errNothingHere is the answer to a path that is none, and names none.
 func errNothingHere() error {
-	status := apierrors.NewGenericServerResponse(http.StatusNotFound, "", apiGroup(), "", "", 0, false)
+	status := apierrors.NewGenericServerResponse(http.StatusNotFound, "", schema.GroupResource{}, "", "", 0, false)
 	status.ErrStatus.Message = "there is nothing at this path"
 	return status
 }
@@ -42,6 +40,13 @@ func statusOf(err error) metav1.Status {
 	return apierrors.NewInternalError(errors.New("internal error")).Status()
 }
 
+// fault is a Status. The metric store's page shows error and errorType, which Prometheus would answer with.
+type fault struct {
+	metav1.Status
+	Error     string              `json:"error"`
+	ErrorType metav1.StatusReason `json:"errorType"`
+}
+
 // writeError writes the Status of an error.
 func writeError(w http.ResponseWriter, err error) {
 	status := statusOf(err)
@@ -51,5 +56,5 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(int(status.Code))
-	_ = json.NewEncoder(w).Encode(status)
+	_ = json.NewEncoder(w).Encode(fault{status, status.Message, status.Reason})
 }

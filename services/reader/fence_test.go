@@ -37,16 +37,21 @@ type realStore struct {
 // startStore starts the program that VICTORIA_LOGS names.
 func startStore(t *testing.T) *realStore {
 	t.Helper()
-	program := os.Getenv("VICTORIA_LOGS")
+	return &realStore{t: t, url: startProgram(t, "VICTORIA_LOGS", "-retentionPeriod=7d", "-search.maxQueryDuration=30s", "-inmemoryDataFlushInterval=1s")}
+}
+
+// startProgram starts the store whose program the environment names, and returns its address.
+func startProgram(t *testing.T, variable string, more ...string) string {
+	t.Helper()
+	program := os.Getenv(variable)
 	if program == "" {
-		t.Skip("VICTORIA_LOGS does not name the program victoria-logs; the sandbox builds it for a stack with logs")
+		t.Skipf("%s does not name a program; the sandbox builds it for a stack with its store", variable)
 	}
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))
 	address := listener.Addr().String()
 	_ = listener.Close()
 	var output bytes.Buffer
-	command := exec.Command(program, "-httpListenAddr="+address, "-storageDataPath="+t.TempDir(), "-retentionPeriod=7d",
-		"-memory.allowedBytes=128MiB", "-search.maxQueryDuration=30s", "-inmemoryDataFlushInterval=1s")
+	command := exec.Command(program, append(more, "-httpListenAddr="+address, "-storageDataPath="+t.TempDir(), "-memory.allowedBytes=128MiB")...)
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -57,18 +62,17 @@ func startStore(t *testing.T) *realStore {
 		stuck := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
 		defer stuck.Stop()
 		if err := command.Wait(); err != nil || strings.Contains(output.String(), "panic") {
-			t.Errorf("victoria-logs ended with %v:\n%s", err, output.String())
+			t.Errorf("%s ended with %v:\n%s", program, err, output.String())
 		}
 	})
-	s := &realStore{t: t, url: "http://" + address}
 	eventually(t, "the store answers", func() bool {
-		response, err := http.Get(s.url + "/health")
+		response, err := http.Get("http://" + address + "/health")
 		if err == nil {
 			_ = response.Body.Close()
 		}
 		return err == nil
 	})
-	return s
+	return "http://" + address
 }
 
 // write stores a line as the agent does: these fields of the stream, and a message.

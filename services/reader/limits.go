@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -50,16 +49,46 @@ func (l *limiter) take(user string) (release func(), ok bool) {
 	}, true
 }
 
-// wait takes one more for a user as soon as there is room.
-func (l *limiter) wait(ctx context.Context, user string) (release func(), err error) {
-	for {
-		if release, ok := l.take(user); ok {
-			return release, nil
+// turns lets a bounded number of queries of each user run. The others wait.
+type turns struct {
+	perUser int
+
+	mu    sync.Mutex
+	users map[string]*turn
+}
+
+// turn is what the queries of one user take from, and how many of them run or wait.
+type turn struct {
+	slots   chan struct{}
+	queries int
+}
+
+func newTurns(perUser int) *turns {
+	return &turns{perUser: perUser, users: map[string]*turn{}}
+}
+
+// wait returns when it is the user's turn, until release is called.
+func (t *turns) wait(ctx context.Context, user string) (release func(), err error) {
+	t.mu.Lock()
+	own, ok := t.users[user]
+	if !ok {
+		own = &turn{slots: make(chan struct{}, t.perUser)}
+		t.users[user] = own
+	}
+	own.queries++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if own.queries--; own.queries == 0 {
+			delete(t.users, user)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, apierrors.NewTimeoutError("other queries of yours are under way; try again when they have ended", 5)
-		case <-time.After(20 * time.Millisecond):
-		}
+	}
+	select {
+	case own.slots <- struct{}{}:
+		return func() { <-own.slots; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, apierrors.NewTimeoutError("other queries of yours are under way; try again when they have ended", 5)
 	}
 }

@@ -13,8 +13,21 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// logs serves the lines of the log store.
+type logs struct {
+	store      store
+	queries    *queries
+	follows    *limiter
+	namespaces *namespaces
+	requests   *requestMetrics
+	// followTimeout is how long a follow may last.
+	followTimeout time.Duration
+	// stopping ends when the program shall end.
+	stopping context.Context
+}
+
 // list answers with lines, or follows them.
-func (s *server) list(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
+func (l *logs) list(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
 	if err := accept(form, listRules); err != nil {
 		return err
 	}
@@ -46,20 +59,20 @@ func (s *server) list(w http.ResponseWriter, r *http.Request, seen *request, t t
 	sees := fence{everything: true}
 	if t.route == routeNamespace {
 		var err error
-		if sees, err = s.namespaces.get(r.Context(), t.namespace); err != nil {
+		if sees, err = l.namespaces.get(r.Context(), t.namespace); err != nil {
 			return err
 		}
 	}
 	if claimed != "" {
 		var err error
-		if sees, err = s.namespaces.claimed(r.Context(), sees, claimed); err != nil {
+		if sees, err = l.namespaces.claimed(r.Context(), sees, claimed); err != nil {
 			return err
 		}
 	}
 	if watch {
-		return s.follow(w, r, seen, "/select/logsql/tail", ask, sees)
+		return l.follow(w, r, seen, "/select/logsql/tail", ask, sees)
 	}
-	return s.query(w, r, seen, "/select/logsql/query", ask, sees)
+	return l.queries.ask(w, r, seen.user, "/select/logsql/query", ask, sees)
 }
 
 // startOffset returns how far back a follow starts, in the form of the store.
@@ -84,7 +97,7 @@ func startOffset(form url.Values) (time.Duration, error) {
 var asset = regexp.MustCompile(`^/select/vmui/(assets/[A-Za-z0-9_-][A-Za-z0-9._-]*|[a-z]+\.(json|svg|jpg|txt))?$`)
 
 // proxy answers with the page of the store, and with what the page asks for.
-func (s *server) proxy(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
+func (l *logs) proxy(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error {
 	ask, known := storeQueries[t.rest]
 	switch {
 	case known:
@@ -92,73 +105,55 @@ func (s *server) proxy(w http.ResponseWriter, r *http.Request, seen *request, t 
 		if err != nil {
 			return err
 		}
-		sees, err := s.namespaces.get(r.Context(), t.namespace)
+		sees, err := l.namespaces.get(r.Context(), t.namespace)
 		if err != nil {
 			return err
 		}
 		if ask.follow {
 			seen.follow = true
-			return s.follow(w, r, seen, t.rest, complete, sees)
+			return l.follow(w, r, seen, t.rest, complete, sees)
 		}
-		return s.query(w, r, seen, t.rest, complete, sees)
+		return l.queries.ask(w, r, seen.user, t.rest, complete, sees)
 	case r.Method == http.MethodGet && (asset.MatchString(t.rest) || t.rest == "/select/buildinfo"):
-		return s.store.file(w, r, t.rest)
+		return l.store.file(w, r, t.rest)
 	}
 	return errNothingHere()
-}
-
-// query asks for what ends.
-func (s *server) query(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
-	release, ok := s.queries.take(seen.user)
-	if !ok {
-		return apierrors.NewTooManyRequests("too many queries are under way, by you or by all; try again soon", 5)
-	}
-	defer release()
-	ctx, cancel := context.WithTimeout(r.Context(), s.queryTimeout+5*time.Second) // the store gives up by itself, and says so
-	defer cancel()
-	done, err := s.running.wait(ctx, seen.user)
-	if err != nil {
-		return err
-	}
-	defer done()
-	form.Set("timeout", s.queryTimeout.String())
-	return s.store.ask(w, r.WithContext(ctx), path, form, sees)
 }
 
 // errEnded is why a follow ends that its reader has not ended.
 var errEnded = errors.New("the namespace is gone or belongs to somebody else, the time is up, or the reader stops")
 
 // follow asks for what does not end, until the namespace is another one or the time is up.
-func (s *server) follow(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
+func (l *logs) follow(w http.ResponseWriter, r *http.Request, seen *request, path string, form url.Values, sees fence) error {
 	if hasPipe(form.Get("query")) {
 		return refuse("query: a follow has no pipes; leave them out, or leave out watch")
 	}
-	release, ok := s.follows.take(seen.user)
+	release, ok := l.follows.take(seen.user)
 	if !ok {
 		return apierrors.NewTooManyRequests("too many logs are followed, by you or by all; end one, or try again later", 30)
 	}
 	defer release()
 	ctx, end := context.WithCancelCause(r.Context())
 	defer end(nil)
-	defer context.AfterFunc(s.stopping, func() { end(errEnded) })()
-	defer time.AfterFunc(s.followTimeout, func() { end(errEnded) }).Stop()
+	defer context.AfterFunc(l.stopping, func() { end(errEnded) })()
+	defer time.AfterFunc(l.followTimeout, func() { end(errEnded) }).Stop()
 	if !sees.everything {
-		letGo, err := s.namespaces.hold(sees, func() { end(errEnded) })
+		letGo, err := l.namespaces.hold(sees, func() { end(errEnded) })
 		if err != nil {
 			return err
 		}
 		defer letGo()
 	}
-	s.metrics.follows.Inc()
-	defer s.metrics.follows.Dec()
-	s.deadline(w, s.followTimeout+10*time.Second) // one who does not read is not waited for
+	l.requests.follows.Inc()
+	defer l.requests.follows.Dec()
+	deadline(w, l.followTimeout+10*time.Second) // one who does not read is not waited for
 	// An answer that is cut off panics, so that the client learns of it. One that we end is whole.
 	defer func() {
 		if fault := recover(); fault != nil && !errors.Is(context.Cause(ctx), errEnded) {
 			panic(fault)
 		}
 	}()
-	err := s.store.ask(w, r.WithContext(ctx), path, form, sees)
+	err := l.store.ask(w, r.WithContext(ctx), path, form, sees)
 	if errors.Is(context.Cause(ctx), errEnded) {
 		return nil
 	}
@@ -180,6 +175,6 @@ func hasPipe(query string) bool {
 }
 
 // deadline sets how long an answer may take to be written.
-func (*server) deadline(w http.ResponseWriter, timeout time.Duration) {
+func deadline(w http.ResponseWriter, timeout time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
 }

@@ -599,14 +599,18 @@ func TestMetricsAndTheLogSayWhoAskedAndNotWhat(t *testing.T) {
 
 func TestEverythingWrongWithTheFlagsIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	args := []string{"--logs-url=log-store:9428", "--listen=10250", "--metrics-listen=8080", "more"}
-	err := run(t.Context(), args, func(string) string { return "" }, io.Discard)
+	args := []string{"--logs-url=log-store:9428", "--metrics-url=http://metric-store:8428/x", "--listen=10250", "--metrics-listen=8080", "more"}
+	nothing := func(string) string { return "" }
+	if err := run(t.Context(), nil, nothing, io.Discard); err == nil || !strings.Contains(err.Error(), "one of them must be given") {
+		t.Errorf("without a store: %v", err)
+	}
+	err := run(t.Context(), args, nothing, io.Discard)
 	if err == nil {
 		t.Fatal("it runs")
 	}
 	for _, want := range []string{
 		`argument "more": none is understood; write flags`, `--logs-url "log-store:9428": must be http://host:port and nothing more`,
-		`--listen "10250": not an address; write host:port or :port`, `--metrics-listen "8080": not an address`,
+		`--metrics-url "http://metric-store:8428/x": must be http://host:port`, `--listen "10250": not an address; write host:port or :port`, `--metrics-listen "8080": not an address`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %s in %v", want, err)

@@ -104,18 +104,20 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 
 // options are the flags, parsed and checked.
 type options struct {
-	logsURL                                  *url.URL
+	// logsURL and metricsURL are nil for a store that there is none of.
+	logsURL, metricsURL                      *url.URL
 	listen, certFile, keyFile, metricsListen string
 	logLevel                                 slog.Level
 	// The times differ in tests alone.
-	queryTimeout, followTimeout time.Duration
+	queryTimeout, followTimeout, settle time.Duration
 }
 
 // parseFlags reports everything that is wrong with the flags at once.
 func parseFlags(args []string) (options, error) {
-	o := options{queryTimeout: queryTimeout, followTimeout: followTimeout}
+	o := options{queryTimeout: queryTimeout, followTimeout: followTimeout, settle: settleTime}
 	flags := flag.NewFlagSet("reader", flag.ContinueOnError)
-	logs := flags.String("logs-url", "http://log-store.journal-logs.svc:9428", "`URL` of the log store")
+	logs := flags.String("logs-url", "", "`URL` of the log store; without it, logs are not served")
+	metrics := flags.String("metrics-url", "", "`URL` of the metric store; without it, metrics are not served")
 	flags.StringVar(&o.listen, "listen", ":10250", "`address` where the API server connects to")
 	flags.StringVar(&o.certFile, "tls-cert-file", "/etc/reader/tls.crt", "`file` with the serving certificate")
 	flags.StringVar(&o.keyFile, "tls-private-key-file", "/etc/reader/tls.key", "`file` with the key of the serving certificate")
@@ -128,9 +130,15 @@ func parseFlags(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		faults = append(faults, fmt.Errorf("argument %q: none is understood; write flags", flags.Arg(0)))
 	}
+	if *logs == "" && *metrics == "" {
+		faults = append(faults, errors.New("--logs-url and --metrics-url: one of them must be given"))
+	}
 	var err error
-	if o.logsURL, err = url.Parse(*logs); err != nil || o.logsURL.Host == "" || *logs != "http://"+o.logsURL.Host {
-		faults = append(faults, fmt.Errorf("--logs-url %q: must be http://host:port and nothing more", *logs))
+	if o.logsURL, err = storeURL(*logs); err != nil {
+		faults = append(faults, fmt.Errorf("--logs-url %w", err))
+	}
+	if o.metricsURL, err = storeURL(*metrics); err != nil {
+		faults = append(faults, fmt.Errorf("--metrics-url %w", err))
 	}
 	for name, address := range map[string]string{"listen": o.listen, "metrics-listen": o.metricsListen} {
 		if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
@@ -138,6 +146,18 @@ func parseFlags(args []string) (options, error) {
 		}
 	}
 	return o, errors.Join(faults...)
+}
+
+// storeURL parses the address of a store, which is nil if there is none.
+func storeURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	address, err := url.Parse(text)
+	if err != nil || address.Host == "" || text != "http://"+address.Host {
+		return nil, fmt.Errorf("%q: must be http://host:port and nothing more", text)
+	}
+	return address, nil
 }
 
 // serve serves both addresses until ctx ends.
@@ -149,10 +169,20 @@ func serve(ctx context.Context, o options, log *slog.Logger, clients kubernetes.
 		return err
 	}
 	s := &server{
-		log: log, metrics: newMetrics(), who: front.authenticator, store: newVictoriaLogs(o.logsURL, log),
-		namespaces: newNamespaces(running, names), stopping: ctx,
-		queryTimeout: o.queryTimeout, followTimeout: o.followTimeout,
-		queries: newLimiter(queriesPerUser, queriesInAll), running: newLimiter(runningPerUser, queriesInAll), follows: newLimiter(followsPerUser, followsInAll),
+		log: log, requests: newRequestMetrics(), who: front.authenticator, namespaces: newNamespaces(running, names),
+		resources: map[string]resource{},
+	}
+	if o.logsURL != nil {
+		store := newVictoriaLogs(o.logsURL, log)
+		s.resources[resourceLogs] = &logs{
+			store: store, queries: newQueries(store, o.queryTimeout), follows: newLimiter(followsPerUser, followsInAll),
+			namespaces: s.namespaces, requests: s.requests, followTimeout: o.followTimeout, stopping: ctx,
+		}
+	}
+	if o.metricsURL != nil {
+		store := newVictoriaMetrics(o.metricsURL, log, o.settle)
+		s.resources[resourceMetrics] = &metrics{store: store, queries: newQueries(store, o.queryTimeout), namespaces: s.namespaces}
+		go store.former.watch(running, s.namespaces)
 	}
 	ready := func() error {
 		switch {

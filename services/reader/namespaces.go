@@ -25,15 +25,23 @@ const noTenant = "-"
 // can be taken again, so the names alone would show the lines of an earlier owner. The zero value sees nothing.
 type fence struct {
 	namespace, tenant string
-	// since is when the home namespace of the tenant was created.
-	since time.Time
+	// since is when the home namespace of the tenant was created, and created when the namespace itself was.
+	since, created time.Time
 	// uid is that of the namespace, and empty if the namespace is gone.
 	uid types.UID
 	// everything sees the lines of all namespaces.
 	everything bool
 }
 
-// filters returns the fence as parameters of the store, which adds them to the query and to every query in it. The streams are a
+// begin is the first moment at which the namespace was the tenant's.
+func (f fence) begin() time.Time {
+	if f.since.After(f.created) {
+		return f.since
+	}
+	return f.created
+}
+
+// filters returns the fence as parameters of the log store, which adds them to the query and to every query in it. The streams are a
 // JSON object of their fields; in the store's own form they would be refused, since it takes {" for JSON. Everything needs none.
 func (f fence) filters() (url.Values, error) {
 	if f.everything {
@@ -95,12 +103,32 @@ func (n *namespaces) get(ctx context.Context, name string) (fence, error) {
 
 func fenceOf(namespace *metav1.PartialObjectMetadata) fence {
 	f := fence{
-		namespace: namespace.Name, tenant: namespace.Labels[api.LabelTenant], since: namespace.CreationTimestamp.Time, uid: namespace.UID,
+		namespace: namespace.Name, tenant: namespace.Labels[api.LabelTenant], since: namespace.CreationTimestamp.Time,
+		created: namespace.CreationTimestamp.Time, uid: namespace.UID,
 	}
 	if f.tenant == "" {
 		f.tenant = noTenant
 	}
 	return f
+}
+
+// present returns the fences of the namespaces that are watched, as they were a moment ago.
+func (n *namespaces) present() []fence {
+	var all []fence
+	for _, object := range n.informer.GetStore().List() {
+		namespace, ok := object.(*metav1.PartialObjectMetadata)
+		if !ok {
+			continue
+		}
+		f := fenceOf(namespace)
+		if home, ok, _ := n.informer.GetStore().GetByKey(f.tenant); ok {
+			if home, ok := home.(*metav1.PartialObjectMetadata); ok {
+				f.since = home.CreationTimestamp.Time
+			}
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 // claimed returns the fence of a namespace that is gone, and was of the tenant whose home namespace is given. If another tenant has

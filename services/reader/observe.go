@@ -19,31 +19,27 @@ import (
 
 // server is the state that the handlers share.
 type server struct {
-	log                       *slog.Logger
-	metrics                   *metrics
-	who                       authenticator.Request
-	store                     *victoriaLogs
-	namespaces                *namespaces
-	queries, running, follows *limiter
-	// queryTimeout is how long the store may work on a query, and followTimeout how long a follow may last.
-	queryTimeout, followTimeout time.Duration
-	// stopping ends when the program shall end.
-	stopping context.Context
+	log        *slog.Logger
+	requests   *requestMetrics
+	who        authenticator.Request
+	namespaces *namespaces
+	// resources are what is served, by name.
+	resources map[string]resource
 }
 
-// metrics has a registry of its own, so that serve can run more than once in a process.
-type metrics struct {
+// requestMetrics has a registry of its own, so that serve can run more than once in a process.
+type requestMetrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	follows   prometheus.Gauge
 }
 
-func newMetrics() *metrics {
+func newRequestMetrics() *requestMetrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	factory := promauto.With(registry)
-	return &metrics{
+	return &requestMetrics{
 		registry: registry,
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "journal_reader_requests_total", Help: "Requests answered. A follow counts when it ends.",
@@ -61,7 +57,7 @@ func newMetrics() *metrics {
 // probes serves the metrics and the probes.
 func (s *server) probes(ready func() error) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.requests.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		// Whether the store answers is not asked: without ready pods the API group is away, and no namespace can be deleted.
@@ -76,7 +72,8 @@ func (s *server) probes(ready func() error) http.Handler {
 
 // request is what is known of a request, for logs and metrics. The query is not: it may have in it what somebody looks for.
 type request struct {
-	route           route
+	// route is the name of what the path means.
+	route           string
 	user, namespace string
 	follow          bool
 	status          int
@@ -85,7 +82,7 @@ type request struct {
 // handler answers the API server. It writes the Status of an error, a line in the log, and the metrics.
 func (s *server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start, seen := time.Now(), &request{route: routeNone}
+		start, seen := time.Now(), &request{route: target{}.String()}
 		recorder := &statusRecorder{ResponseWriter: w, seen: seen}
 		defer func() {
 			fault := recover()
@@ -98,7 +95,7 @@ func (s *server) handler() http.Handler {
 			}
 			s.count(r, seen, time.Since(start))
 		}()
-		s.deadline(recorder, answerTimeout)
+		deadline(recorder, answerTimeout)
 		if err := s.handle(recorder, r, seen); err != nil {
 			s.fail(recorder, r, err)
 		}
@@ -121,15 +118,15 @@ func (s *server) count(r *http.Request, seen *request, took time.Duration) {
 	if method != http.MethodGet && method != http.MethodPost {
 		method = "other"
 	}
-	s.metrics.requests.WithLabelValues(string(seen.route), method, strconv.Itoa(seen.status)).Inc()
+	s.requests.requests.WithLabelValues(seen.route, method, strconv.Itoa(seen.status)).Inc()
 	if !seen.follow {
-		s.metrics.durations.WithLabelValues(string(seen.route)).Observe(took.Seconds())
+		s.requests.durations.WithLabelValues(seen.route).Observe(took.Seconds())
 	}
 	level := slog.LevelInfo
 	if seen.user == "system:aggregator" || seen.user == "system:kube-aggregator" { // the API server itself, every few seconds
 		level = slog.LevelDebug
 	}
-	s.log.Log(context.WithoutCancel(r.Context()), level, "request", "user", seen.user, "route", string(seen.route),
+	s.log.Log(context.WithoutCancel(r.Context()), level, "request", "user", seen.user, "route", seen.route,
 		"namespace", seen.namespace, "follow", seen.follow, "status", seen.status, "duration", took.String())
 }
 

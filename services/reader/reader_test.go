@@ -113,6 +113,9 @@ type reader struct {
 	// The times are those of the program, if a test does not set them.
 	queryTimeout, followTimeout time.Duration
 	folder                      string
+	// metricStore is the address of the metric store, and settle its time of a namespace, if a test has one.
+	metricStore string
+	settle      time.Duration
 }
 
 // created is when the namespaces of the tests were created.
@@ -137,10 +140,18 @@ func newReader(t *testing.T, store string) *reader {
 
 func newReaderWith(t *testing.T, store string, queryTimeout, followTimeout time.Duration) *reader {
 	t.Helper()
-	r := &reader{
-		t: t, front: newAuthority(t, "front proxy"), serving: newAuthority(t, "serving"), log: &lines{}, folder: t.TempDir(),
-		queryTimeout: queryTimeout, followTimeout: followTimeout,
-	}
+	return startReader(t, store, &reader{queryTimeout: queryTimeout, followTimeout: followTimeout})
+}
+
+// newMetricsReader has a metric store and no log store.
+func newMetricsReader(t *testing.T, store string) *reader {
+	t.Helper()
+	return startReader(t, "", &reader{queryTimeout: queryTimeout, followTimeout: followTimeout, metricStore: store, settle: settleTime})
+}
+
+func startReader(t *testing.T, store string, r *reader) *reader {
+	t.Helper()
+	r.t, r.front, r.serving, r.log, r.folder = t, newAuthority(t, "front proxy"), newAuthority(t, "serving"), &lines{}, t.TempDir()
 	r.client = r.front.client("front-proxy-client")
 	r.clients = fake.NewClientset(r.authentication(r.front))
 	r.names = metadatafake.NewSimpleMetadataClient(metadataScheme(), namespace("alice", "1", "alice"), namespace("bob", "2", "bob"),
@@ -159,7 +170,7 @@ func (r *reader) start(store string, clients kubernetes.Interface, names metadat
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	o := options{
-		logsURL: must(url.Parse(store)), listen: "127.0.0.1:0", metricsListen: "127.0.0.1:0",
+		logsURL: must(storeURL(store)), metricsURL: must(storeURL(r.metricStore)), settle: r.settle, listen: "127.0.0.1:0", metricsListen: "127.0.0.1:0",
 		queryTimeout: r.queryTimeout, followTimeout: r.followTimeout,
 		certFile: filepath.Join(r.folder, "tls.crt"), keyFile: filepath.Join(r.folder, "tls.key"),
 	}

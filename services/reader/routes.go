@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,19 +19,30 @@ import (
 // groupVersion is the API that the reader serves.
 var groupVersion = schema.GroupVersion{Group: "observe.journal.example.com", Version: "v1alpha1"}
 
-// apiGroup is the resource of errors.
-func apiGroup() schema.GroupResource { return groupVersion.WithResource("logs").GroupResource() }
+// The resources, each of which is served if its store is known.
+const (
+	resourceLogs    = "logs"
+	resourceMetrics = "metrics"
+)
 
-// route is what a path means. The names are those in metrics.
-type route string
+// resource answers the requests for one of them.
+type resource interface {
+	// list answers at the path of the resource itself.
+	list(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error
+	// proxy answers below the proxy, with the page of the store, and with what the page asks for.
+	proxy(w http.ResponseWriter, r *http.Request, seen *request, t target, form url.Values) error
+}
+
+// route is what a path means.
+type route int
 
 const (
-	routeNone      route = "none"
-	routeDiscovery route = "discovery"
-	routeOpenAPI   route = "openapi"
-	routeAll       route = "logs"
-	routeNamespace route = "namespaces/logs"
-	routeProxy     route = "namespaces/logs/ui/proxy"
+	routeNone route = iota
+	routeDiscovery
+	routeOpenAPI
+	routeAll
+	routeNamespace
+	routeProxy
 )
 
 // methods are those of each route. The API server takes GET for the verbs list, watch and get, and POST for create.
@@ -43,11 +56,32 @@ var methods = map[route][]string{
 
 // target is a parsed path.
 type target struct {
-	route     route
+	route route
+	// resource is empty for discovery.
+	resource  string
 	namespace string
 	// rest is the path of the store, below the proxy.
 	rest string
 }
+
+// String is the name in metrics and logs.
+func (t target) String() string {
+	switch t.route {
+	case routeDiscovery:
+		return "discovery"
+	case routeOpenAPI:
+		return "openapi"
+	case routeAll:
+		return t.resource
+	case routeNamespace:
+		return "namespaces/" + t.resource
+	case routeProxy:
+		return "namespaces/" + t.resource + "/ui/proxy"
+	}
+	return "none"
+}
+
+func known(resource string) bool { return resource == resourceLogs || resource == resourceMetrics }
 
 // plainPath is a path that can be read in one way only: no escapes, no empty parts, no parts of dots alone, no capital letters
 // where names are. The API server decides by the path as it reads it, and forwards it.
@@ -70,16 +104,18 @@ func parseTarget(u *url.URL) (target, error) {
 	switch {
 	case len(parts) == 1:
 		return target{route: routeDiscovery}, nil
-	case len(parts) == 2 && parts[1] == "logs":
-		return target{route: routeAll}, nil
-	case len(parts) < 4 || parts[1] != "namespaces" || parts[3] != "logs":
+	case len(parts) == 2 && known(parts[1]):
+		return target{route: routeAll, resource: parts[1]}, nil
+	case len(parts) < 4 || parts[1] != "namespaces" || !known(parts[3]):
 		return target{}, errNothingHere()
 	case len(validation.IsDNS1123Label(parts[2])) > 0:
 		return target{}, refuse("the namespace must be a name of lower case letters, digits and -, of 63 characters at most")
 	case len(parts) == 4:
-		return target{route: routeNamespace, namespace: parts[2]}, nil
+		return target{route: routeNamespace, resource: parts[3], namespace: parts[2]}, nil
 	case len(parts) > 6 && parts[4] == "ui" && parts[5] == "proxy" && parts[6] != "":
-		return target{route: routeProxy, namespace: parts[2], rest: "/" + strings.Join(parts[6:], "/")}, nil
+		return target{
+			route: routeProxy, resource: parts[3], namespace: parts[2], rest: "/" + strings.Join(parts[6:], "/"),
+		}, nil
 	}
 	return target{}, errNothingHere()
 }
@@ -97,14 +133,18 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, seen *request) e
 	if err != nil {
 		return err
 	}
-	seen.route, seen.namespace = t.route, t.namespace
+	serves := s.resources[t.resource]
+	if t.resource != "" && serves == nil {
+		return errNothingHere()
+	}
+	seen.route, seen.namespace = t.String(), t.namespace
 	allowed := false
 	for _, method := range methods[t.route] {
 		allowed = allowed || method == r.Method
 	}
 	if !allowed {
 		w.Header().Set("Allow", strings.Join(methods[t.route], ", "))
-		return apierrors.NewMethodNotSupported(apiGroup(), r.Method)
+		return apierrors.NewMethodNotSupported(schema.GroupResource{Group: groupVersion.Group, Resource: t.resource}, r.Method)
 	}
 	form, err := readForm(w, r)
 	if err != nil {
@@ -112,27 +152,31 @@ func (s *server) handle(w http.ResponseWriter, r *http.Request, seen *request) e
 	}
 	switch t.route {
 	case routeAll, routeNamespace:
-		return s.list(w, r, seen, t, form)
+		return serves.list(w, r, seen, t, form)
 	case routeProxy:
-		return s.proxy(w, r, seen, t, form)
+		return serves.proxy(w, r, seen, t, form)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if t.route == routeOpenAPI { // the API server asks again and again, with an error in its log, until there is one
 		_, err := fmt.Fprintf(w, `{"swagger":"2.0","info":{"title":%q,"version":%q},"paths":{}}`, groupVersion.Group, groupVersion.Version)
 		return err
 	}
-	return json.NewEncoder(w).Encode(discovery())
+	return json.NewEncoder(w).Encode(s.discovery())
 }
 
 // discovery lists the resources. Their verbs leave out list and watch, which RBAC is asked for: what lists all objects of a cluster,
 // such as a backup, would take lines for objects. None can be deleted, so the deletion of a namespace asks for nothing here.
-func discovery() metav1.APIResourceList {
-	return metav1.APIResourceList{
+func (s *server) discovery() metav1.APIResourceList {
+	list := metav1.APIResourceList{
 		TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
 		GroupVersion: groupVersion.String(),
-		APIResources: []metav1.APIResource{
-			{Name: "logs", SingularName: "logs", Namespaced: true, Kind: "Logs", Verbs: metav1.Verbs{"get"}},
-			{Name: "logs/proxy", Namespaced: true, Kind: "LogsProxyOptions", Verbs: metav1.Verbs{"get", "create"}},
-		},
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.resources)) {
+		kind := strings.ToUpper(name[:1]) + name[1:]
+		list.APIResources = append(list.APIResources,
+			metav1.APIResource{Name: name, SingularName: name, Namespaced: true, Kind: kind, Verbs: metav1.Verbs{"get"}},
+			metav1.APIResource{Name: name + "/proxy", Namespaced: true, Kind: kind + "ProxyOptions", Verbs: metav1.Verbs{"get", "create"}},
+		)
+	}
+	return list
 }

@@ -23,13 +23,17 @@ func TestPathsThatAreServed(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]target{
 		"":                                {route: routeDiscovery},
-		"/logs":                           {route: routeAll},
-		"/logs?query=a%2fb":               {route: routeAll},
-		"/namespaces/alice/logs":          {route: routeNamespace, namespace: "alice"},
-		"/namespaces/logs/logs?x=..%2f..": {route: routeNamespace, namespace: "logs"},
-		"/namespaces/a-1/logs/ui/proxy/select/vmui/":              {routeProxy, "a-1", "/select/vmui/"},
-		"/namespaces/a/logs/ui/proxy/select/logsql/query?a=b":     {routeProxy, "a", "/select/logsql/query"},
-		"/namespaces/a/logs/ui/proxy/select/vmui/assets/x-Y_1.js": {routeProxy, "a", "/select/vmui/assets/x-Y_1.js"},
+		"/logs":                           {route: routeAll, resource: "logs"},
+		"/logs?query=a%2fb":               {route: routeAll, resource: "logs"},
+		"/metrics":                        {route: routeAll, resource: "metrics"},
+		"/namespaces/alice/logs":          {routeNamespace, "logs", "alice", ""},
+		"/namespaces/logs/logs?x=..%2f..": {routeNamespace, "logs", "logs", ""},
+		"/namespaces/logs/metrics":        {routeNamespace, "metrics", "logs", ""},
+		"/namespaces/a-1/logs/ui/proxy/select/vmui/":                {routeProxy, "logs", "a-1", "/select/vmui/"},
+		"/namespaces/a/logs/ui/proxy/select/logsql/query?a=b":       {routeProxy, "logs", "a", "/select/logsql/query"},
+		"/namespaces/a/logs/ui/proxy/select/vmui/assets/x-Y_1.js":   {routeProxy, "logs", "a", "/select/vmui/assets/x-Y_1.js"},
+		"/namespaces/a/metrics/ui/proxy/vmui/":                      {routeProxy, "metrics", "a", "/vmui/"},
+		"/namespaces/a/metrics/ui/proxy/prometheus/api/v1/query?x=": {routeProxy, "metrics", "a", "/prometheus/api/v1/query"},
 	} {
 		if got, err := parse(prefix + path); err != nil || got != want {
 			t.Errorf("%s: %+v %v", path, got, err)
@@ -60,6 +64,9 @@ var strange = []string{
 	"/logs/ui/proxy/select/vmui/", "/logs/x",
 	"/watch/logs", "/watch/namespaces/alice/logs", "/namespaces/alice/logs/status", "/LOGS", "/l%6fgs", "/logs%2f", "x",
 	"/namespaces/alice/logs#x",
+	"/metrics/", "/metrics/name", "/Metrics", "/namespaces/alice/metric", "/namespaces/alice/metrics/", "/namespaces/alice/metrics/alice",
+	"/namespaces/alice/metrics/ui/proxy", "/namespaces/alice/metrics/ui/proxy//vmui/", "/namespaces/alice/metrics/ui/proxy/vmui/../api/v1/export",
+	"/namespaces/alice/metrics/ui/proxy/vmui%2f", "/namespaces/alice%2fmetrics", "/metrics/ui/proxy/vmui/",
 }
 
 func TestStrangePathsAreRefusedAndNamedByNoError(t *testing.T) {
@@ -114,6 +121,10 @@ func TestRBACIsAskedForWhatIsAnswered(t *testing.T) {
 		"GET /namespaces/alice/logs/ui/proxy/select/vmui/":         {"get", "alice", "logs", "proxy"},
 		"GET /namespaces/alice/logs/ui/proxy/select/logsql/tail":   {"get", "alice", "logs", "proxy"},
 		"POST /namespaces/alice/logs/ui/proxy/select/logsql/query": {"create", "alice", "logs", "proxy"},
+		"GET /metrics?query=up":                                    {"list", "", "metrics", ""},
+		"GET /namespaces/alice/metrics?query=up":                   {"list", "alice", "metrics", ""},
+		"GET /namespaces/alice/metrics/ui/proxy/vmui/":             {"get", "alice", "metrics", "proxy"},
+		"POST /namespaces/alice/metrics/ui/proxy/api/v1/query":     {"create", "alice", "metrics", "proxy"},
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		if _, err := parse(prefix + path); err != nil {
@@ -132,6 +143,7 @@ func FuzzPath(f *testing.F) {
 		f.Add(path)
 	}
 	f.Add("/namespaces/alice/logs/ui/proxy/select/logsql/query")
+	f.Add("/namespaces/alice/metrics/ui/proxy/vmui/")
 	f.Fuzz(func(t *testing.T, path string) {
 		got, err := parse(prefix + path)
 		if err != nil {
@@ -139,14 +151,14 @@ func FuzzPath(f *testing.F) {
 		}
 		written, _, _ := strings.Cut(path, "?")
 		want := map[route]string{
-			routeDiscovery: "", routeAll: "/logs", routeNamespace: "/namespaces/" + got.namespace + "/logs",
-			routeProxy: "/namespaces/" + got.namespace + "/logs/ui/proxy" + got.rest,
+			routeDiscovery: "", routeAll: "/" + got.resource, routeNamespace: "/namespaces/" + got.namespace + "/" + got.resource,
+			routeProxy: "/namespaces/" + got.namespace + "/" + got.resource + "/ui/proxy" + got.rest,
 		}[got.route]
 		if written != want || strings.Contains(got.rest, "..") || strings.Contains(got.rest, "//") || strings.ContainsAny(written, "%\\;") {
 			t.Errorf("%q is %+v", path, got)
 		}
 		info := decided(t, http.MethodGet, prefix+path)
-		same := info.Resource == "logs" && info.Namespace == got.namespace && (info.Subresource == "proxy") == (got.route == routeProxy)
+		same := info.Resource == got.resource && info.Namespace == got.namespace && (info.Subresource == "proxy") == (got.route == routeProxy)
 		if got.route != routeDiscovery && !same {
 			t.Errorf("%q is %+v, and RBAC is asked for %+v", path, got, info)
 		}
