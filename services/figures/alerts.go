@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// meanings are what the alerts of the platform say, and what to do. The store keeps the labels of an alert and not its description.
+// meanings are what the alerts of components/observe/alerts.yaml say, and what to do. The store keeps the labels of an alert and not
+// its description.
 var meanings = map[string]string{
 	"QuotaNearlyFull":        "the namespace's quota is nearly used up, and then new pods are refused: delete what is not needed, or ask for a larger class",
 	"VolumeNearlyFull":       "the volume is nearly full, and then its program fails: delete data, or make the volume larger",
@@ -14,9 +15,11 @@ var meanings = map[string]string{
 	"ContainerRestarting":    "a container ends again and again: its last lines are in the logs of the pod, with --pod",
 	"ClaimEnding":            "the claimed namespace is deleted soon, with everything in it: raise ttl of the claim, or save what is needed",
 	"LogLinesDropped":        "more is written than the tenant's share of the logs, and what is above it is not kept: write less, or ask for a larger logRate",
-	"LogAgentDown":           "a node's lines are not collected now: the platform team looks at the pod in journal-log-agent",
+	"LogAgentDown":           "the lines of a node are not collected now: the platform team looks at the pods in journal-log-agent",
 	"LogStoreDown":           "lines wait on the nodes and cannot be read: the platform team looks at the pod in journal-logs",
-	"ReaderDown":             "logs and figures cannot be read while no reader answers, and no namespace ends: the platform team looks at journal-reader",
+	"ReaderDown":             "no reader answers, so nobody reads logs or figures, and no namespace ends: the platform team looks at the pods in journal-reader",
+	"FiguresMissing":         "the kubelets or kube-state-metrics do not answer, and other alerts are silent: the platform team looks at journal-metrics and the nodes",
+	"FiguresDropped":         "the store of the figures takes no new series: the platform team looks for the pods with most series, or gives the store more memory",
 }
 
 // notAbout are the labels of an alert that do not say what it is about: they have a column of their own, or say where it was seen.

@@ -89,7 +89,8 @@ func Refuse(w http.ResponseWriter, status int, message string) {
 		http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusUnauthorized: metav1.StatusReasonUnauthorized,
 		http.StatusBadRequest: metav1.StatusReasonBadRequest, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable}
 	Answer(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-		Code: int32(status), Reason: reasons[status], Message: message})
+		Code:   int32(status), //nolint:gosec // a status has three digits
+		Reason: reasons[status], Message: message})
 }
 
 // Record remembers requests.
