@@ -1,41 +1,31 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"example.com/journal/services/internal/observe/observetest"
 )
-
-const below = "/apis/observe.journal.example.com/v1alpha1"
 
 // cluster is an API server with a reader of logs behind it, as far as this program knows them.
 type cluster struct {
+	observetest.Record
 	// lines are the store's objects, by namespace.
 	lines map[string][]string
 	// refusals are the answers of namespaces that are not read.
 	refusals map[string]int
 	// live are what streams send after the lines that are there, by namespace. A stream ends with its channel.
 	live map[string]chan string
-	off  bool
-
-	mu    sync.Mutex
-	asked []*http.Request
+	// off is a cluster without the API group, and figuresOnly is one whose API group has no logs.
+	off, figuresOnly bool
 }
 
 // line is an object as the store writes it.
@@ -45,39 +35,22 @@ func line(at, namespace, pod, text string) string {
 }
 
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	c.asked = append(c.asked, r)
-	c.mu.Unlock()
-	namespace, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, below+"/namespaces/"), "/")
+	c.Add(r)
+	server := observetest.Server{Namespaces: slices.Collect(maps.Keys(c.lines)), Served: []string{"logs"}, Refusals: c.refusals, Read: c.read}
+	if c.figuresOnly {
+		server.Served = []string{"metrics"}
+	} else if c.off {
+		server.Served = nil
+	}
+	server.ServeHTTP(w, r)
+}
+
+func (c *cluster) read(w http.ResponseWriter, r *http.Request, namespace, rest string) {
 	switch {
-	case r.URL.Path == "/api/v1/namespaces":
-		tenant, _ := strings.CutPrefix(r.URL.Query().Get("labelSelector"), "journal.example.com/tenant=")
-		var items []map[string]any
-		for name := range c.lines {
-			if strings.TrimPrefix(name, "claim-") == tenant {
-				items = append(items, map[string]any{"metadata": map[string]string{"name": name}})
-			}
-		}
-		slices.SortFunc(items, func(a, b map[string]any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
-		answer(w, http.StatusOK, map[string]any{"kind": "NamespaceList", "apiVersion": "v1", "items": items})
-	case strings.HasPrefix(r.URL.Path, "/api/v1/namespaces/"):
-		name := strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/")
-		if _, there := c.lines[name]; !there {
-			refuse(w, http.StatusNotFound, "there is no namespace "+name)
-			return
-		}
-		answer(w, http.StatusOK, map[string]any{"kind": "Namespace", "apiVersion": "v1", "metadata": map[string]any{
-			"name": name, "annotations": map[string]string{"journal.example.com/contact": name + "@example.com"}}})
-	case c.off || !strings.HasPrefix(r.URL.Path, below):
-		http.NotFound(w, r)
-	case r.URL.Path == below:
-		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "apiVersion": "v1"})
-	case r.URL.Path == below+"/logs":
+	case namespace == "":
 		for _, name := range slices.Sorted(maps.Keys(c.lines)) {
 			send(w, c.lines[name])
 		}
-	case c.refusals[namespace] != 0:
-		refuse(w, c.refusals[namespace], "says the server")
 	case rest == "logs" && r.URL.Query().Get("watch") == "true":
 		w.WriteHeader(http.StatusOK)
 		w.(http.Flusher).Flush()
@@ -85,11 +58,8 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			send(w, []string{text})
 			w.(http.Flusher).Flush()
 		}
-	case rest == "logs":
-		send(w, c.lines[namespace])
 	default:
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		fmt.Fprintf(w, "%s of %s", rest, namespace)
+		send(w, c.lines[namespace])
 	}
 }
 
@@ -99,78 +69,15 @@ func send(w http.ResponseWriter, lines []string) {
 	}
 }
 
-func answer(w http.ResponseWriter, status int, object any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(object)
-}
-
-func refuse(w http.ResponseWriter, status int, message string) {
-	reasons := map[int]metav1.StatusReason{http.StatusForbidden: metav1.StatusReasonForbidden, http.StatusNotFound: metav1.StatusReasonNotFound,
-		http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusUnauthorized: metav1.StatusReasonUnauthorized,
-		http.StatusBadRequest: metav1.StatusReasonBadRequest, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable}
-	answer(w, status, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-		Code: int32(status), Reason: reasons[status], Message: message})
-}
-
-// queries are the parameters of the requests for lines.
-func (c *cluster) queries(suffix string) (all []url.Values) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.asked {
-		if strings.HasSuffix(r.URL.Path, suffix) {
-			all = append(all, r.URL.Query())
-		}
-	}
-	return all
-}
-
-// terminal collects what the program writes.
-type terminal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *terminal) Write(text []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(text)
-}
-
-func (o *terminal) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// start serves the cluster and returns a kubeconfig for it, whose context has the namespace alice.
-func start(t *testing.T, c http.Handler) string {
-	t.Helper()
-	server := httptest.NewTLSServer(c) // Without TLS no credential is sent.
-	t.Cleanup(server.Close)
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	config := clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: server.URL, CertificateAuthorityData: authority}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"alice": {Token: "of-alice"}},
-		Contexts:       map[string]*clientcmdapi.Context{"c": {Cluster: "c", AuthInfo: "alice", Namespace: "alice"}},
-		CurrentContext: "c",
-	}
-	if err := clientcmd.WriteToFile(config, file); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 // typed runs the program with arguments until it ends.
 func typed(t *testing.T, c *cluster, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	var out, log terminal
-	err = execute(t.Context(), start(t, c), &out, &log, args...)
+	var out, log observetest.Terminal
+	err = execute(t.Context(), observetest.Kubeconfig(t, c), &out, &log, args...)
 	return out.String(), log.String(), err
 }
 
-func execute(ctx context.Context, kubeconfig string, stdout, stderr *terminal, args ...string) error {
+func execute(ctx context.Context, kubeconfig string, stdout, stderr *observetest.Terminal, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	program := command("logs", stdout, stderr)
@@ -190,7 +97,7 @@ func TestLinesOfTheContextsNamespaceAreShownAsText(t *testing.T) {
 	if want := "2026-01-31T08:00:01.000Z api-1/main first\n2026-01-31T08:00:02.500Z api-0/main second\n"; stdout != want {
 		t.Errorf("shown are\n%swant\n%s", stdout, want)
 	}
-	for _, r := range c.asked {
+	for _, r := range c.Asked() {
 		if r.Header.Get("Authorization") != "Bearer of-alice" {
 			t.Errorf("%s is asked as %q", r.URL.Path, r.Header.Get("Authorization"))
 		}
@@ -212,7 +119,7 @@ func TestEachFlagIsAskedOfTheReader(t *testing.T) {
 		"a namespace":                          {[]string{"-n", "bob", "--limit", "7"}, url.Values{"limit": {"7"}}, "/namespaces/bob/logs"},
 		"a namespace that is gone":             {[]string{"--claimed", "claim-x"}, url.Values{"claimed": {"claim-x"}}, "/namespaces/alice/logs"},
 		"a namespace of a tenant that is gone": {[]string{"--tenant", "team-a", "--claimed", "claim-x"}, url.Values{"claimed": {"claim-x"}}, "/namespaces/team-a/logs"},
-		"all namespaces":                       {[]string{"-A"}, url.Values{"query": {"*"}}, below + "/logs"},
+		"all namespaces":                       {[]string{"-A"}, url.Values{"query": {"*"}}, observetest.Below + "/logs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -220,7 +127,7 @@ func TestEachFlagIsAskedOfTheReader(t *testing.T) {
 			if _, stderr, err := typed(t, c, test.args...); err != nil || !strings.Contains(stderr, "no line in this window") {
 				t.Fatalf("%v, %s", err, stderr)
 			}
-			asked := c.queries(test.path)
+			asked := c.Queries(test.path)
 			if len(asked) != 1 {
 				t.Fatalf("%s is asked %d times", test.path, len(asked))
 			}
@@ -329,7 +236,8 @@ func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
 			[]string{"you may not get logs/proxy.observe.journal.example.com there"}},
 		"a namespace that is gone": {&cluster{refusals: map[string]int{"claim-x": 403}}, []string{"-n", "claim-x"},
 			[]string{`namespace "claim-x": there is none`, "--tenant TENANT --claimed claim-x"}},
-		"logs are off": {&cluster{off: true}, nil, []string{"this cluster keeps no logs", "journal:logs"}},
+		"logs are off":       {&cluster{off: true}, nil, []string{"this cluster keeps no logs", "journal:logs"}},
+		"logs alone are off": {&cluster{figuresOnly: true}, nil, []string{"this cluster keeps no logs", "journal:logs"}},
 		"logs are off for a tenant, said once": {&cluster{off: true, lines: map[string][]string{"team-a": nil, "claim-team-a": nil}}, []string{"--tenant", "team-a"},
 			[]string{"this cluster keeps no logs"}},
 		"too many":         {&cluster{refusals: map[string]int{"alice": 429}}, nil, []string{"alice: too many requests at once", "try again"}},
@@ -360,18 +268,6 @@ func TestARefusalSaysWhyAndWhatToDo(t *testing.T) {
 	}
 }
 
-// until waits until the program has written a text.
-func until(t *testing.T, out *terminal, text string) {
-	t.Helper()
-	for range 1000 {
-		if strings.Contains(out.String(), text) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("no %q in %q", text, out.String())
-}
-
 func TestFollowedNamespacesGoOnWhenAStreamEndsAndShowNoLineTwice(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC().Format(time.RFC3339Nano)
@@ -382,17 +278,17 @@ func TestFollowedNamespacesGoOnWhenAStreamEndsAndShowNoLineTwice(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	var stdout, stderr terminal
-	kubeconfig := start(t, c)
+	var stdout, stderr observetest.Terminal
+	kubeconfig := observetest.Kubeconfig(t, c)
 	go func() { ended <- execute(ctx, kubeconfig, &stdout, &stderr, "--tenant", "team-a", "--follow") }()
-	until(t, &stdout, "first")
+	stdout.Until(t, "first")
 	c.live["team-a"] <- first // the store repeats what is at the seam
 	c.live["team-a"] <- second
 	c.live["claim-team-a"] <- third
-	until(t, &stdout, "second")
-	until(t, &stdout, "third")
+	stdout.Until(t, "second")
+	stdout.Until(t, "third")
 	close(c.live["team-a"]) // as if the reader were restarted
-	until(t, &stderr, "connecting again")
+	stderr.Until(t, "connecting again")
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("an interrupted stream is an error: %v", err)
@@ -404,7 +300,7 @@ func TestFollowedNamespacesGoOnWhenAStreamEndsAndShowNoLineTwice(t *testing.T) {
 		}
 	}
 	streams := 0
-	for _, query := range append(c.queries("/team-a/logs"), c.queries("/claim-team-a/logs")...) {
+	for _, query := range append(c.Queries("/team-a/logs"), c.Queries("/claim-team-a/logs")...) {
 		if query.Get("watch") == "true" {
 			streams++
 			if len(query) != 2 || query.Get("query") != "*" {
@@ -423,41 +319,52 @@ func TestAStreamThatMayNotBeReadAnyMoreEnds(t *testing.T) {
 	close(ended)
 	c := &cluster{lines: map[string][]string{"alice": {line(morning+"1Z", "alice", "api-0", "first")}}, live: map[string]chan string{"alice": ended}}
 	removed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("watch") == "true" && len(c.queries("/alice/logs")) > 2 {
-			refuse(w, http.StatusForbidden, "was removed")
+		if r.URL.Query().Get("watch") == "true" && len(c.Queries("/alice/logs")) > 2 {
+			observetest.Refuse(w, http.StatusForbidden, "was removed")
 			return
 		}
 		c.ServeHTTP(w, r)
 	})
-	var stdout, stderr terminal
-	err := execute(t.Context(), start(t, removed), &stdout, &stderr, "--follow")
+	var stdout, stderr observetest.Terminal
+	err := execute(t.Context(), observetest.Kubeconfig(t, removed), &stdout, &stderr, "--follow")
 	if err == nil || !strings.Contains(err.Error(), "you may not watch logs") || strings.Count(stdout.String(), "first") != 1 {
 		t.Errorf("%v, %s%s", err, &stdout, &stderr)
 	}
 }
 
-func TestUsageNamesTheProgramAsItIsTyped(t *testing.T) {
+func TestTheHelpNamesTheProgramAsItIsTyped(t *testing.T) {
 	t.Parallel()
-	for program, want := range map[string]string{
-		"/tmp/go-build1/logs": "logs", "logs": "logs", "/usr/local/bin/kubectl-journal_logs": "kubectl journal-logs",
-	} {
-		t.Run(program, func(t *testing.T) {
-			t.Parallel()
-			name := nameOf(program)
-			if name != want {
-				t.Fatalf("it is called %q", name)
-			}
-			var stdout, stderr terminal
-			c := command(name, &stdout, &stderr)
-			c.SetArgs([]string{"--help"})
-			if err := c.Execute(); err != nil {
-				t.Fatal(err)
-			}
-			for _, part := range []string{"\n  " + want + " [flags]\n", "  " + want + " --tenant team-a --app api"} {
-				if !strings.Contains(stdout.String(), part) {
-					t.Errorf("the help has no %q:\n%s", part, &stdout)
-				}
-			}
-		})
+	var stdout, stderr observetest.Terminal
+	c := command("kubectl journal-logs", &stdout, &stderr)
+	c.SetArgs([]string{"--help"})
+	if err := c.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"\n  kubectl journal-logs [flags]\n", "  kubectl journal-logs --tenant team-a --app api"} {
+		if !strings.Contains(stdout.String(), part) {
+			t.Errorf("the help has no %q:\n%s", part, &stdout)
+		}
+	}
+}
+
+func TestTheLinkOfThePageShowsWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	c := &cluster{lines: map[string][]string{"alice": nil}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	var stdout, stderr observetest.Terminal
+	kubeconfig := observetest.Kubeconfig(t, c)
+	go func() { ended <- execute(ctx, kubeconfig, &stdout, &stderr, "--web", "--grep", "50%") }()
+	stderr.Until(t, "the page of namespace alice")
+	page, hash, _ := strings.Cut(strings.TrimSpace(stdout.String()), "#/?")
+	if !strings.HasSuffix(page, "/select/vmui/") {
+		t.Errorf("the page is %q", page)
+	}
+	if asked, err := url.ParseQuery(hash); err != nil || asked.Get("query") != `_msg:*"50%"*` || asked.Get("g0.relative_time") != "last_1_hour" {
+		t.Errorf("the page is asked %q, %v", hash, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("an interrupted page is an error: %v", err)
 	}
 }

@@ -5,44 +5,19 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"example.com/journal/services/internal/observe"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
-	name := nameOf(os.Args[0])
-	err := command(name, os.Stdout, os.Stderr).ExecuteContext(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
-	}
-}
-
-// nameOf returns what a person types to run this program, which is a plugin of kubectl under the name of one.
-func nameOf(program string) string {
-	name, isPlugin := strings.CutPrefix(filepath.Base(program), "kubectl-")
-	if !isPlugin {
-		return "logs"
-	}
-	return "kubectl " + strings.ReplaceAll(name, "_", "-") // as kubectl finds plugins
-}
+func main() { observe.Run("logs", command) }
 
 // command returns the command line. The name is the one that its usage shows.
 func command(name string, stdout, stderr io.Writer) *cobra.Command {
-	var file, cluster string
 	o := options{now: time.Now, pause: time.Second}
 	c := &cobra.Command{
 		Use:         "logs",
@@ -58,10 +33,7 @@ namespace of its tenant, with --claimed. The exit code is 0 if everything that m
   NAME --query 'error | stats by (k8s.pod.name) count()'
   NAME --web`, "NAME", name),
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("argument %q: none is expected; write a pod as --pod, a namespace as --namespace", args[0])
-			}
-			return nil
+			return observe.NoArguments(args, "write a pod as --pod, a namespace as --namespace")
 		},
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -70,23 +42,11 @@ namespace of its tenant, with --claimed. The exit code is 0 if everything that m
 			if err != nil {
 				return err
 			}
-			rules := clientcmd.NewDefaultClientConfigLoadingRules()
-			rules.ExplicitPath = file
-			kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: cluster})
-			config, err := kubeconfig.ClientConfig()
-			if err != nil {
-				return fmt.Errorf("read the kubeconfig %q: %w; name one with --kubeconfig or KUBECONFIG", file, err)
-			}
-			if o.namespace == "" {
-				if o.namespace, _, err = kubeconfig.Namespace(); err != nil {
-					return fmt.Errorf("read the namespace of the kubeconfig's context: %w; name one with --namespace", err)
-				}
-			}
-			logs, err := newAPI(config)
+			api, err := o.Connect(kind)
 			if err != nil {
 				return err
 			}
-			v := &viewer{api: logs, asked: asked, options: o, stderr: stderr, printer: printer{out: stdout, json: o.output == "json", colour: isTerminal(stdout)}}
+			v := &viewer{api: api, asked: asked, options: o, stderr: stderr, printer: printer{out: stdout, json: o.output == "json", colour: observe.IsTerminal(stdout)}}
 			return v.run(c.Context())
 		},
 	}
@@ -94,9 +54,7 @@ namespace of its tenant, with --claimed. The exit code is 0 if everything that m
 	c.SetErr(stderr)
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&o.namespace, "namespace", "n", "", "the `namespace` to read (default: that of the kubeconfig's context)")
-	flags.StringVar(&o.tenant, "tenant", "", "read all namespaces of a `tenant` that you may read, claimed ones included")
-	flags.BoolVarP(&o.everything, "all-namespaces", "A", false, "read all namespaces, for the platform team")
+	o.AddPlaces(flags)
 	flags.StringVar(&o.claimed, "claimed", "", "read a claimed `namespace` of the tenant that is gone")
 	flags.StringVar(&o.pod, "pod", "", "only the lines of the `pod` of this name")
 	flags.StringVar(&o.app, "app", "", "only the lines of pods with this `name` in the label app.kubernetes.io/name or app")
@@ -109,7 +67,6 @@ namespace of its tenant, with --claimed. The exit code is 0 if everything that m
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with lines as they come, until it is interrupted")
 	flags.StringVarP(&o.output, "output", "o", "text", "the `form`: text, or json with one object a line")
 	flags.BoolVar(&o.web, "web", false, "serve the store's own page for one namespace on this machine, and print its link")
-	flags.StringVar(&file, "kubeconfig", "", "the kubeconfig `file` (default: as kubectl, $KUBECONFIG or ~/.kube/config)")
-	flags.StringVar(&cluster, "context", "", "the kubeconfig's `context` to use")
+	o.AddKubeconfig(flags)
 	return c
 }

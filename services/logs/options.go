@@ -3,10 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/journal/services/internal/observe"
 )
 
 // mostLines is the largest number of lines that the reader returns for one request.
@@ -14,8 +15,8 @@ const mostLines = 10000
 
 // options are the flags, as they are written, and what differs between the program and its tests.
 type options struct {
-	namespace, tenant, claimed       string
-	everything                       bool
+	observe.Flags
+	claimed                          string
 	pod, app, container, grep, query string
 	since, until                     string
 	sinceGiven                       bool
@@ -42,19 +43,15 @@ type question struct {
 func (o options) check() (question, error) {
 	var faults []error
 	exclude := func(reason string, given map[string]bool) {
-		var flags []string
-		for flag, isGiven := range given {
-			if isGiven {
-				flags = append(flags, flag)
-			}
-		}
-		if slices.Sort(flags); len(flags) > 1 {
-			faults = append(faults, fmt.Errorf("%s: %s; leave all but one out", strings.Join(flags, ", "), reason))
+		if fault := observe.Exclude(reason, given); fault != nil {
+			faults = append(faults, fault)
 		}
 	}
-	exclude("each says which namespaces to read", map[string]bool{"--namespace": o.namespace != "", "--tenant": o.tenant != "", "--all-namespaces": o.everything})
-	exclude("a namespace that is gone is one of a tenant", map[string]bool{"--claimed": o.claimed != "", "--all-namespaces": o.everything})
-	exclude("the page shows one namespace", map[string]bool{"--web": o.web, "--all-namespaces": o.everything, "--claimed": o.claimed != ""})
+	if fault := o.CheckPlaces(); fault != nil {
+		faults = append(faults, fault)
+	}
+	exclude("a namespace that is gone is one of a tenant", map[string]bool{"--claimed": o.claimed != "", "--all-namespaces": o.Everything})
+	exclude("the page shows one namespace", map[string]bool{"--web": o.web, "--all-namespaces": o.Everything, "--claimed": o.claimed != ""})
 	exclude("nothing comes after the end", map[string]bool{"--follow": o.follow, "--until": o.until != ""})
 	exclude("nothing comes of a namespace that is gone", map[string]bool{"--follow": o.follow, "--claimed": o.claimed != ""})
 	exclude("the page has its own", map[string]bool{"--web": o.web, "--follow": o.follow, "--until": o.until != "" && o.web, "--output json": o.output == "json" && o.web})

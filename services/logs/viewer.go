@@ -11,6 +11,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"example.com/journal/services/internal/observe"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 type viewer struct {
 	options
 
-	api     *api
+	api     *observe.API
 	asked   question
 	stderr  io.Writer
 	printer printer
@@ -39,7 +41,7 @@ func (v *viewer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.printer.namespaces = len(sources) > 1 || v.everything
+	v.printer.namespaces = len(sources) > 1 || v.Everything
 	lines, readable, err := v.history(ctx, sources)
 	for _, line := range lines {
 		if err := v.printer.print(line); err != nil {
@@ -58,50 +60,29 @@ func (v *viewer) run(ctx context.Context) error {
 }
 
 // sources returns what the flags say to read.
-func (v *viewer) sources(ctx context.Context) ([]source, error) {
-	switch {
-	case v.everything:
-		return []source{{}}, nil
-	case v.claimed != "" && v.tenant != "":
-		return []source{{v.tenant, v.claimed}}, nil // A tenant's own namespace is called as the tenant.
-	case v.tenant == "":
-		return []source{{v.namespace, v.claimed}}, nil
+func (v *viewer) sources(ctx context.Context) ([]observe.Source, error) {
+	if v.claimed != "" {
+		from := v.Home()
+		from.Claimed = v.claimed
+		return []observe.Source{from}, nil
 	}
-	names, err := v.api.namespaces(ctx, v.tenant)
-	sources := make([]source, len(names))
-	for i, name := range names {
-		sources[i] = source{namespace: name}
-	}
-	return sources, err
+	return v.Sources(ctx, v.api)
 }
 
-// history lists the lines that are there, sorted by time, and returns the sources that may be read. One of several that is refused
-// is said, and is an error only if none may be read. They are read one after the other, since the store answers few queries at once.
-// After another error nothing more is asked, and what was read is returned with it.
-func (v *viewer) history(ctx context.Context, sources []source) (lines []row, readable []source, err error) {
-	var refusals []error
-	for _, from := range sources {
-		found, failed := v.api.list(ctx, from, v.asked)
-		if failed != nil {
-			explained := v.api.explain(ctx, from, "list", "logs", failed)
-			if apierrors.IsForbidden(failed) && !errors.Is(explained, errOff) {
-				refusals = append(refusals, explained)
-				continue
-			}
-			err = explained
-			break
+// history lists the lines that are there, sorted by time, and returns the sources that may be read. With an error, what was read
+// before it is returned.
+func (v *viewer) history(ctx context.Context, sources []observe.Source) (lines []row, readable []observe.Source, err error) {
+	readable, err = v.api.ReadEach(ctx, v.stderr, sources, func(from observe.Source) error {
+		found, err := v.list(ctx, from, v.asked)
+		if err != nil {
+			return err
 		}
-		readable, lines = append(readable, from), append(lines, found...)
+		lines = append(lines, found...)
 		if len(found) == v.asked.limit {
 			v.cut(from, v.asked.limit)
 		}
-	}
-	if len(readable) == 0 && err == nil {
-		return nil, nil, errors.Join(refusals...)
-	}
-	for _, refusal := range refusals {
-		fmt.Fprintf(v.stderr, "left out: %v\n", refusal)
-	}
+		return nil
+	})
 	if !v.asked.unordered {
 		slices.SortStableFunc(lines, func(a, b row) int { return a.Time.Compare(b.Time) })
 		lines = lines[max(0, len(lines)-v.asked.limit):]
@@ -110,13 +91,13 @@ func (v *viewer) history(ctx context.Context, sources []source) (lines []row, re
 }
 
 // cut says that there may be more lines than were asked for.
-func (v *viewer) cut(from source, limit int) {
+func (v *viewer) cut(from observe.Source, limit int) {
 	fmt.Fprintf(v.stderr, "%s: only the newest %d lines; there may be older ones in this window, which --until, --since or --limit (%d at most) reach\n",
 		from, limit, mostLines)
 }
 
 // followAll follows every source until ctx ends, or until each has failed.
-func (v *viewer) followAll(ctx context.Context, sources []source, shown []row) error {
+func (v *viewer) followAll(ctx context.Context, sources []observe.Source, shown []row) error {
 	var group sync.WaitGroup
 	failed := make([]error, len(sources))
 	start := v.asked.start
@@ -127,7 +108,7 @@ func (v *viewer) followAll(ctx context.Context, sources []source, shown []row) e
 		group.Go(func() {
 			past := newPast(start)
 			for _, line := range shown {
-				if from.namespace == "" || from.namespace == line.Namespace {
+				if from.Namespace == "" || from.Namespace == line.Namespace {
 					past.isNew(line)
 				}
 			}
@@ -144,7 +125,7 @@ func (v *viewer) followAll(ctx context.Context, sources []source, shown []row) e
 }
 
 // followOne follows one source, and connects again when the stream ends, until ctx ends or the source may not be read any more.
-func (v *viewer) followOne(ctx context.Context, from source, past *past) error {
+func (v *viewer) followOne(ctx context.Context, from observe.Source, past *past) error {
 	pause, connected := v.pause, false
 	for {
 		begin := v.now()
@@ -155,7 +136,7 @@ func (v *viewer) followOne(ctx context.Context, from source, past *past) error {
 			return nil // as asked
 		case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsBadRequest(err),
 			!connected && err != nil:
-			return v.api.explain(ctx, from, "watch", "logs", err)
+			return v.api.Explain(ctx, from, "watch", "logs", err)
 		case v.now().Sub(begin) > longestPause:
 			pause = v.pause
 		}
@@ -174,13 +155,13 @@ func (v *viewer) followOne(ctx context.Context, from source, past *past) error {
 
 // stream shows the lines of a source as they come. The stream begins with lines that come from now on, so what came since the last
 // one that was shown is listed first.
-func (v *viewer) stream(ctx context.Context, from source, past *past) (opened bool, err error) {
-	body, err := v.api.watch(ctx, from, v.asked.query)
+func (v *viewer) stream(ctx context.Context, from observe.Source, past *past) (opened bool, err error) {
+	body, err := v.watch(ctx, from)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = body.Close() }()
-	missed, err := v.api.list(ctx, from, question{query: v.asked.query, start: past.from(), limit: mostLines})
+	missed, err := v.list(ctx, from, question{query: v.asked.query, start: past.from(), limit: mostLines})
 	if err != nil {
 		return true, err
 	}
