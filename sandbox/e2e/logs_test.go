@@ -372,8 +372,20 @@ func forgedLines(t *testing.T, secret string) {
 	}
 }
 
-// logsPage types the commands of docs/observe.md as alice. Those that go on until they are interrupted are ended after a while.
+// logsPage types the commands of docs/observe.md as alice.
 func logsPage(t *testing.T) {
+	typePage(t, 8, []string{"Find a line", "Read with a program"}, func(command, said string) {
+		if strings.Contains(command, "journal-logs") && !strings.Contains(said, "e2e-quiet/main n=") {
+			t.Errorf("%s says %.500s", command, said)
+		}
+	})
+	alicesPage(t)
+}
+
+// typePage types the commands below these headings of docs/observe.md as alice, and checks what each says. There are so many or more.
+// Those that go on until they are interrupted are ended after a while.
+func typePage(t *testing.T, least int, headings []string, check func(command, said string)) {
+	t.Helper()
 	home := t.TempDir()
 	s := &shell{folder: filepath.Join(home, "journal")}
 	tools := filepath.Join(home, "bin") // the page's ~/bin, on the PATH
@@ -395,7 +407,7 @@ func logsPage(t *testing.T) {
 	}
 	typed := 0
 	for _, block := range markdown.Blocks(string(page)) {
-		if block.Heading != "Find a line" && block.Heading != "Read with a program" || block.Language != "console" {
+		if !slices.Contains(headings, block.Heading) || block.Language != "console" {
 			continue
 		}
 		for line := range strings.Lines(block.Text) {
@@ -411,21 +423,18 @@ func logsPage(t *testing.T) {
 			if strings.Contains(command, "--web") && !strings.Contains(said, "http://127.0.0.1:") {
 				t.Errorf("%s says %s", command, said)
 			}
-			if strings.Contains(command, "journal-logs") && !strings.Contains(said, "e2e-quiet/main n=") {
-				t.Errorf("%s says %.500s", command, said)
-			}
+			check(command, said)
 		}
 	}
-	if typed < 8 {
+	if typed < least {
 		t.Errorf("the page has %d commands", typed)
 	}
-	alicesPage(t)
 }
 
-// servePage serves the store's page as alice until the test ends, and returns the link that is printed.
-func servePage(t *testing.T, args ...string) (link string) {
+// servePage serves the page of a program's store as alice until the test ends, and returns the link that is printed.
+func servePage(t *testing.T, program string, args ...string) (link string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), logsProgram(), append(args, "--web", "--namespace", "alice", "--kubeconfig", tenancy.config["alice"])...)
+	cmd := exec.CommandContext(t.Context(), program, append(args, "--web", "--namespace", "alice", "--kubeconfig", tenancy.config["alice"])...)
 	var out lockedBuffer
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
@@ -445,7 +454,7 @@ func servePage(t *testing.T, args ...string) (link string) {
 func alicesPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	link, _, _ := strings.Cut(servePage(t), "#")
+	link, _, _ := strings.Cut(servePage(t, logsProgram()), "#")
 	get := func(address string) (int, string) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {

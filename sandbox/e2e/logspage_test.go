@@ -12,11 +12,29 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// logsInABrowser opens the link that alice's command prints, and does nothing else. What is asked for matches a line of bob's as well,
-// which has the secret in it.
+// logsInABrowser opens the link that alice's command prints. What is asked for matches a line of bob's as well.
 func logsInABrowser(t *testing.T, secret string) {
-	link := servePage(t, "--since", "15m", "--query", "quiet or canary")
-	base, _, _ := strings.Cut(link, "select/vmui/")
+	browse(t, servePage(t, logsProgram(), "--since", "15m", "--query", "quiet or canary"), storePage{
+		path: "select/vmui/", asks: []string{"select/logsql/query", "select/logsql/hits"}, refused: []string{"select/tenant_ids"}, // see noEscape
+		picture: "logs.png", secret: secret,
+	},
+		"see a line of alice's pod", chromedp.Poll(`/n=\d+ quiet/.test(document.body.innerText)`, nil),
+		"see which pod wrote it", chromedp.Poll(`document.body.innerText.includes("e2e-quiet")`, nil),
+		"see the chart", chromedp.WaitVisible(`canvas`, chromedp.ByQuery),
+	)
+}
+
+// storePage is what is true of the page of a store.
+type storePage struct {
+	path            string   // where it is, below what the link leads to
+	asks, refused   []string // what it must ask for, and what it is refused
+	picture, secret string   // the name of the picture, and a word that only bob may see
+}
+
+// browse opens a link of alice's to the page of a store, does these steps, and nothing else.
+func browse(t *testing.T, link string, page storePage, steps ...any) {
+	t.Helper()
+	base, _, _ := strings.Cut(link, page.path)
 	ctx := openBrowser(t)
 	var mu sync.Mutex
 	var requested, outside, failed []string
@@ -34,23 +52,17 @@ func logsInABrowser(t *testing.T, secret string) {
 		case *network.EventWebSocketCreated:
 			outside = append(outside, e.URL)
 		case *network.EventResponseReceived:
-			if path := strings.TrimPrefix(e.Response.URL, base); e.Response.Status >= 400 && path != "select/tenant_ids" { // see noEscape
+			if path := strings.TrimPrefix(e.Response.URL, base); e.Response.Status >= 400 && !slices.Contains(page.refused, path) {
 				failed = append(failed, path)
 			}
 		}
 	})
 	var html string
-	do(ctx, t,
-		"watch what the page asks for", network.Enable(),
-		"open the link", chromedp.Navigate(link),
-		"see a line of alice's pod", chromedp.Poll(`/n=\d+ quiet/.test(document.body.innerText)`, nil),
-		"see which pod wrote it", chromedp.Poll(`document.body.innerText.includes("e2e-quiet")`, nil),
-		"see the chart", chromedp.WaitVisible(`canvas`, chromedp.ByQuery),
-		"read all of the page", chromedp.OuterHTML("html", &html),
-	)
-	picture(ctx, t, "logs.png")
-	if strings.Contains(html, secret) || strings.Contains(html, "e2e-canary") {
-		t.Error("the page shows a line of bob's")
+	do(ctx, t, slices.Concat([]any{"watch what the page asks for", network.Enable(), "open the link", chromedp.Navigate(link)}, steps,
+		[]any{"read all of the page", chromedp.OuterHTML("html", &html)})...)
+	picture(ctx, t, page.picture)
+	if strings.Contains(html, page.secret) || strings.Contains(html, "e2e-canary") {
+		t.Error("the page shows something of bob's")
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -60,7 +72,7 @@ func logsInABrowser(t *testing.T, secret string) {
 	if len(failed) > 0 {
 		t.Errorf("the page is refused %q", failed)
 	}
-	for _, path := range []string{"select/logsql/query", "select/logsql/hits"} {
+	for _, path := range page.asks {
 		if !slices.Contains(requested, path) {
 			t.Errorf("%s is not among what the page asks for: %q", path, requested)
 		}

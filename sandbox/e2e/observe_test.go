@@ -31,19 +31,20 @@ func TestObserve(t *testing.T) {
 	}
 	sweep(t)
 	t.Cleanup(func() { sweep(t) })
-	t.Run("a tenant reads the figures of its own pods, and of no others", figures)
+	t.Run("a tenant sees what its own pods use, and of no others", resourceMetrics)
 	t.Run("load adds pods and takes them away, and an update in between does not", scaling)
 	t.Run("a tenant reads the lines of its own pods, and of no others", logs)
+	t.Run("a tenant reads the figures of its own pods, and of no others", figures)
 	t.Run("a claim still ends once the API groups are back", deadAPI)
 }
 
-// figures waits for the figures of a pod: they are there after it was looked at twice.
-func figures(t *testing.T) {
-	mustAs(t, "alice", pod("e2e-figures", tenancy.image, "{}"), "apply", "--namespace", "alice", "--filename", "-")
+// resourceMetrics waits for the figures of a pod: they are there after it was looked at twice.
+func resourceMetrics(t *testing.T) {
+	mustAs(t, "alice", pod("e2e-top", tenancy.image, "{}"), "apply", "--namespace", "alice", "--filename", "-")
 	start := time.Now()
 	eventually(t, 90*time.Second, func() error {
 		text, err := as(t, "alice", "", "top", "pods", "--namespace", "alice")
-		if err == nil && !strings.Contains(text, "e2e-figures") {
+		if err == nil && !strings.Contains(text, "e2e-top") {
 			err = fmt.Errorf("kubectl top has no line of the pod: %s", text)
 		}
 		return err
