@@ -86,6 +86,9 @@ func TestFirstDay(t *testing.T) {
 	if said := s.types(t, blocks, "Find what a pod said"); !strings.Contains(said, "Ready to accept connections") {
 		t.Errorf("the lines of the pod that CI has replaced are not found: %s", said)
 	}
+	if said := s.types(t, blocks, "Find what a pod used"); !strings.Contains(said, "MEMORY QUOTA") || !strings.Contains(said, `cache-`) {
+		t.Errorf("what the pod of the cache used is not found: %s", said)
+	}
 	s.mustRun(t, "kubectl delete namespaceclaim try-redis-8 --namespace team-a --timeout=90s")
 	for heading := range blocks {
 		t.Errorf("the test types nothing below %q", heading)
