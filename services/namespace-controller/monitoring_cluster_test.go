@@ -21,10 +21,15 @@ import (
 const (
 	monitoringPolicy = "allow-monitoring"
 
-	closedBound   = `"allow-monitoring": dyn({"podSelector": dyn({}), "policyTypes": dyn([dyn("Ingress")])})`
-	openBound     = `"allow-monitoring": dyn({"ingress": dyn([dyn({"from": dyn([dyn({"namespaceSelector": dyn({"matchLabels": dyn({"kubernetes.io/metadata.name": dyn("journal-metrics")})}), "podSelector": dyn({"matchLabels": dyn({"app.kubernetes.io/name": dyn("metrics-store")})})})])})]), "podSelector": dyn({}), "policyTypes": dyn([dyn("Ingress")])})`
+	closedBound = `"allow-monitoring": dyn({"podSelector": dyn({}), "policyTypes": dyn([dyn("Ingress")])})`
+	openBound   = `"allow-monitoring": dyn({"ingress": dyn([dyn({"from": dyn([dyn({` +
+		`"namespaceSelector": dyn({"matchLabels": dyn({"kubernetes.io/metadata.name": dyn("journal-metrics")})}), ` +
+		`"podSelector": dyn({"matchLabels": dyn({"app.kubernetes.io/name": dyn("metrics-store")})})})])})]), ` +
+		`"podSelector": dyn({}), "policyTypes": dyn([dyn("Ingress")])})`
 	closedApplied = `{"podSelector": {}, "policyTypes": ["Ingress"]}`
-	openApplied   = `{"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "journal-metrics"}}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "metrics-store"}}}]}], "podSelector": {}, "policyTypes": ["Ingress"]}`
+	openApplied   = `{"ingress": [{"from": [{` +
+		`"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "journal-metrics"}}, ` +
+		`"podSelector": {"matchLabels": {"app.kubernetes.io/name": "metrics-store"}}}]}], "podSelector": {}, "policyTypes": ["Ingress"]}`
 )
 
 // boundBy makes the policy that bounds the controller hold this policy for the metric store to be the stack's.
