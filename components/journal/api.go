@@ -88,7 +88,9 @@ func (args *APIArgs) Check(name string) rules.Faults {
 
 // check returns the broken rules, except those of the tags.
 func (args APIArgs) check() rules.Faults {
-	return append(checkServer(args.App, args.Image, args.Resources, args.IngressNamespace), args.Autoscaling.Check(args.Replicas).In("autoscaling")...)
+	f := checkServer(args.App, args.Image, args.Resources, args.IngressNamespace)
+	f = append(f, checkMetricsNamespace(args.MetricsNamespace)...)
+	return append(f, args.Autoscaling.Check(args.Replicas).In("autoscaling")...)
 }
 
 // Demand returns the most that the API takes of its namespace's quota.
@@ -105,6 +107,14 @@ func checkServer(app string, image pulumi.StringInput, resources kube.Resources,
 	f = append(f, resources.Check().In("resources")...)
 	if ingressNamespace != "" {
 		f.Check("ingressNamespace", ingressNamespace, rules.CheckName(ingressNamespace))
+	}
+	return f
+}
+
+// checkMetricsNamespace is a rule of the parts that serve figures.
+func checkMetricsNamespace(namespace string) (f rules.Faults) {
+	if namespace != "" {
+		f.Check("metricsNamespace", namespace, rules.CheckName(namespace))
 	}
 	return f
 }
@@ -184,6 +194,7 @@ func newAPI(ctx *pulumi.Context, name string, args *APIArgs, last configs, opts 
 		ReadyPath:        "/readyz",
 		LivePath:         "/healthz",
 		IngressNamespace: a.IngressNamespace,
+		MetricsNamespace: a.MetricsNamespace,
 		PriorityClass:    a.PriorityClass,
 		Egress: networkingv1.NetworkPolicyEgressRuleArray{a.DNS.Rule(), networkingv1.NetworkPolicyEgressRuleArgs{
 			To:    a.Redis.Peers,

@@ -111,9 +111,7 @@ func (args *Args) Check() rules.Faults {
 	if a.IngressNamespace != "" {
 		all.Check("ingressNamespace", a.IngressNamespace, rules.CheckName(a.IngressNamespace))
 	}
-	if a.MetricsNamespace != "" {
-		all.Check("metricsNamespace", a.MetricsNamespace, rules.CheckName(a.MetricsNamespace))
-	}
+	all = append(all, checkMetricsNamespace(a.MetricsNamespace)...)
 	all = append(all, a.DNS.Check()...)
 	const own = "the parts of a journal lead to each other; leave it out, or declare the parts one by one, with NewRedis, NewAPI, NewFrontend and NewExposure"
 	if a.API.Redis.given() {

@@ -71,9 +71,9 @@ type RedisArgs struct {
 	ConfigVersions int `json:"configVersions" default:"3" minimum:"2" maximum:"20"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
-	// Exporter serves the figures of each pod to the metric store. By default there is none.
+	// Exporter is in each pod beside Redis, and serves its figures. By default there is none.
 	Exporter *RedisExporterArgs `json:"exporter"`
-	// MetricsNamespace is the namespace of the metric store, whose pods may connect to the exporters. None by default.
+	// MetricsNamespace is the namespace of the metric store, whose pods may connect to the exporters. By default nobody may.
 	MetricsNamespace string `json:"-"`
 	// Clients are the values of the label `app` of the pods in the same namespace that may connect. The default is api.
 	Clients []string `json:"-"`
@@ -154,7 +154,7 @@ func (args *RedisArgs) withDefaults(name string) RedisArgs {
 	if args != nil {
 		a = *args
 	}
-	a.App = cmp.Or(a.App, name)
+	a.App, a.Exporter = cmp.Or(a.App, name), a.Exporter.withDefaults()
 	rules.SetDefaults(&a)
 	a.Resources = a.Resources.WithLimits()
 	if len(a.Clients) == 0 {
@@ -186,6 +186,8 @@ func (args RedisArgs) check() rules.Faults {
 	if rules.CompareQuantities(args.Resources.MemoryLimit, args.MaxMemory) < 0 {
 		f.Refuse("resources.memoryLimit", args.Resources.MemoryLimit, "below the dataset limit maxMemory of %s, so the kernel would kill Redis before it refuses a write; raise the limit or lower maxMemory", args.MaxMemory)
 	}
+	f = append(f, args.Exporter.check().In("exporter")...)
+	f = append(f, checkMetricsNamespace(args.MetricsNamespace)...)
 	return append(f, args.Storage.Check().In("storage")...)
 }
 
@@ -206,10 +208,14 @@ func checkPasswords(numbers []int) (f rules.Faults) {
 // same name.
 func (args *RedisArgs) Demand(name string) kube.Demand {
 	a := args.withDefaults(name)
-	return kube.Demand{
+	d := kube.Demand{
 		Part: a.App, Replicas: a.Replicas, Resources: a.Resources, Volumes: a.Replicas, VolumeSize: a.Storage.Size,
 		Services: 3, // see services
 	}
+	if a.Exporter != nil {
+		d.Beside = &a.Exporter.Resources
+	}
+	return d
 }
 
 // NewRedis declares Redis. The error names every argument that breaks a rule.
@@ -232,6 +238,9 @@ func newRedis(ctx *pulumi.Context, name string, args *RedisArgs, last redisHisto
 		return nil, fmt.Errorf("redis %q: %w", name, err)
 	}
 	a.Image = kube.CheckedImage(fmt.Sprintf("redis %q", name), a.Image, rules.ForeignImage)
+	if a.Exporter != nil {
+		a.Exporter.Image = kube.CheckedImage(fmt.Sprintf("redis %q: exporter", name), a.Exporter.Image, rules.ForeignImage)
+	}
 	r := &Redis{part: kube.Part{App: a.App, PartOf: partOf, Component: "database", Instance: name, Image: a.Image}, MinReplicas: a.minReplicas()}
 	if err := ctx.RegisterComponentResourceV2(redisType, name, pulumi.Map{
 		"image":    a.Image,

@@ -53,17 +53,20 @@ func (r *Redis) services(ctx *pulumi.Context, name string, a RedisArgs) (s servi
 	return s, err
 }
 
-// networkPolicy lets the clients and the other replicas connect, and lets replicas connect to each other.
+// networkPolicy lets the clients and the other replicas connect, and lets replicas connect to each other. The metric store may
+// connect to the exporters.
 func (r *Redis) networkPolicy(ctx *pulumi.Context, name string, a RedisArgs) error {
 	self := kube.Pods(r.part.Selector())
 	from := networkingv1.NetworkPolicyPeerArray{self}
 	for _, client := range a.Clients {
 		from = append(from, kube.Pods(pulumi.StringMap{"app": pulumi.String(client)}))
 	}
+	ingress := networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: from, Ports: kube.TCP(redisPort)}}
+	if a.Exporter != nil && a.MetricsNamespace != "" {
+		ingress = append(ingress, exporterRule(a.MetricsNamespace))
+	}
 	return kube.NewNetworkPolicy(ctx, name, r.part, a.Namespace, kube.NetworkPolicyArgs{
-		Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
-			From: from, Ports: kube.TCP(redisPort),
-		}},
+		Ingress: ingress,
 		Egress: networkingv1.NetworkPolicyEgressRuleArray{a.DNS.Rule(), networkingv1.NetworkPolicyEgressRuleArgs{
 			To: networkingv1.NetworkPolicyPeerArray{self}, Ports: kube.TCP(redisPort),
 		}},

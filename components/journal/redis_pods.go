@@ -33,9 +33,12 @@ func (r *Redis) declare(ctx *pulumi.Context, name string, a RedisArgs, last redi
 	if err != nil {
 		return err
 	}
+	data := map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib, "users": redisRules}
+	if a.Exporter != nil {
+		data["exporter.sh"], data["monitor"], data["redis.conf"] = exporterScript, monitorRules, redisConf+exporterConf
+	}
 	config, err := kube.NewConfig(ctx, name, kube.ConfigArgs{
-		Part: r.part, Namespace: a.Namespace, History: last.Configs, Keep: a.ConfigVersions,
-		Data: map[string]string{"redis.conf": redisConf, "start.sh": redisStart, "ready.sh": redisReady, "lib.sh": redisLib, "users": redisRules},
+		Part: r.part, Namespace: a.Namespace, History: last.Configs, Keep: a.ConfigVersions, Data: data,
 	}, r)
 	if err != nil {
 		return err
@@ -81,7 +84,14 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 		files = append(files, keys)
 	}
 	passwordVolume, passwordMount := kube.SecretFiles("password", redisSecretDir, files...)
-	return kube.Pod{
+	configMount := corev1.VolumeMountArgs{Name: pulumi.String("config"), MountPath: pulumi.String(redisConfigDir), ReadOnly: pulumi.Bool(true)}
+	mounts := corev1.VolumeMountArray{passwordMount, configMount,
+		corev1.VolumeMountArgs{Name: pulumi.String(kube.DataVolume), MountPath: pulumi.String("/data")},
+	}
+	if a.Exporter != nil {
+		mounts = append(mounts, exporterMount(true))
+	}
+	pod := kube.Pod{
 		Part:                   r.part,
 		ServiceAccount:         account,
 		TerminationGracePeriod: redisGracePeriod,
@@ -105,12 +115,13 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 				FailureThreshold: pulumi.Int(6), // half a minute: a restart of the primary does not empty the Service
 			},
 			LivenessProbe: redisAlive(5, 6),
-			VolumeMounts: corev1.VolumeMountArray{passwordMount,
-				corev1.VolumeMountArgs{Name: pulumi.String("config"), MountPath: pulumi.String(redisConfigDir), ReadOnly: pulumi.Bool(true)},
-				corev1.VolumeMountArgs{Name: pulumi.String(kube.DataVolume), MountPath: pulumi.String("/data")},
-			},
+			VolumeMounts:  mounts,
 		},
 	}
+	if a.Exporter != nil {
+		a.Exporter.addTo(&pod, a, configMount)
+	}
+	return pod
 }
 
 // redisAlive returns a probe that succeeds while Redis accepts connections.

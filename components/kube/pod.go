@@ -32,6 +32,9 @@ type Pod struct {
 	Container corev1.ContainerArgs
 	// Beside are further containers, which run as the main one does, but mount no /tmp unless they say so. None by default.
 	Beside []corev1.ContainerArgs
+	// Before are containers that run to their end, one after the other, before the others start. They run as the main one does,
+	// but mount no /tmp unless they say so. None by default.
+	Before []corev1.ContainerArgs
 	// FiguresPort is the port at which the pod serves figures, at the path /metrics. The pod's annotations name it to the metric
 	// store. By default there are no annotations, and nobody reads figures.
 	FiguresPort int
@@ -46,7 +49,7 @@ type Pod struct {
 	PriorityClass pulumi.StringInput
 	// Group is the group that the containers run as. The default is UserID.
 	Group *int
-	// Prepare runs to its end before the container, as root without any capability: it may change what belongs to root, and
+	// Prepare runs to its end before all others, as root without any capability: it may change what belongs to root, and
 	// nothing else. By default there is none. A namespace that is not privileged refuses the pod.
 	Prepare *corev1.ContainerArgs
 	// Tolerations are the taints that the pod tolerates. None by default.
@@ -63,9 +66,12 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 		group, ignored = *p.Group, ignoredGroup
 	}
 	container := hardened(p.Container, UserID, group)
-	var before corev1.ContainerArrayInput
+	var before corev1.ContainerArray
 	if p.Prepare != nil {
-		before, ignored = corev1.ContainerArray{hardened(*p.Prepare, 0, 0)}, ignoredGroup
+		before, ignored = append(before, hardened(*p.Prepare, 0, 0)), ignoredGroup
+	}
+	for _, first := range p.Before {
+		before = append(before, hardened(first, UserID, group))
 	}
 	var affinity corev1.AffinityPtrInput
 	if p.Apart {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"math/big"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -43,6 +44,23 @@ func (r Resources) Larger(other Resources) Resources {
 	return Resources{
 		CPU: larger(r.CPU, other.CPU), Memory: larger(r.Memory, other.Memory),
 		CPULimit: larger(r.CPULimit, other.CPULimit), MemoryLimit: larger(r.MemoryLimit, other.MemoryLimit),
+	}
+}
+
+// Plus returns the sums. A quantity that is not valid counts as 0, since its own check reports it.
+func (r Resources) Plus(other Resources) Resources {
+	plus := func(a, b string, format func(*big.Rat) string) string {
+		sum := new(big.Rat)
+		for _, text := range []string{a, b} {
+			if quantity, err := rules.ParseQuantity(text); err == nil {
+				sum.Add(sum, quantity)
+			}
+		}
+		return format(sum)
+	}
+	return Resources{
+		CPU: plus(r.CPU, other.CPU, rules.FormatNumber), CPULimit: plus(r.CPULimit, other.CPULimit, rules.FormatNumber),
+		Memory: plus(r.Memory, other.Memory, rules.FormatBytes), MemoryLimit: plus(r.MemoryLimit, other.MemoryLimit, rules.FormatBytes),
 	}
 }
 

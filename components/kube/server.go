@@ -52,6 +52,9 @@ type ServerArgs struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. If it is empty, pods of
 	// every namespace may connect: for controllers whose namespace is not known.
 	IngressNamespace string
+	// MetricsNamespace is the namespace of the metric store. If it is set, the server serves figures at /metrics of its port, and the
+	// store's pods may connect too.
+	MetricsNamespace string
 	// RolloutTimeout is how long, in seconds, an update may make no progress before it fails. The old pods stay.
 	RolloutTimeout int
 	// After are resources that must exist, rolled out, before the pods are replaced.
@@ -104,6 +107,7 @@ func (args ServerArgs) deployment(ctx *pulumi.Context, name string, account pulu
 		ServiceAccount:         account,
 		Volumes:                args.Volumes,
 		PriorityClass:          args.PriorityClass,
+		FiguresPort:            args.figuresPort(),
 		TerminationGracePeriod: terminationGracePeriod + endpointsDelay,
 		Container: corev1.ContainerArgs{
 			Name:         pulumi.String(args.Part.App),
@@ -153,15 +157,27 @@ func (args ServerArgs) scaling(opts ...pulumi.ResourceOption) (metav1.ObjectMeta
 	return meta, opts
 }
 
-// networkPolicy lets the Ingress controller connect.
+// figuresPort is the port of the figures, or 0 if nobody reads them.
+func (args ServerArgs) figuresPort() int {
+	if args.MetricsNamespace == "" {
+		return 0
+	}
+	return HTTPPort
+}
+
+// networkPolicy lets the Ingress controller connect, and the metric store.
 func (args ServerArgs) networkPolicy(ctx *pulumi.Context, name string, parent pulumi.Resource) error {
-	from := networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}}
+	controller := networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: metav1.LabelSelectorArgs{}}
 	if args.IngressNamespace != "" {
-		from.NamespaceSelector = NamespaceSelector(args.IngressNamespace)
+		controller.NamespaceSelector = NamespaceSelector(args.IngressNamespace)
+	}
+	from := networkingv1.NetworkPolicyPeerArray{controller}
+	if args.MetricsNamespace != "" {
+		from = append(from, Scraper(args.MetricsNamespace))
 	}
 	return NewNetworkPolicy(ctx, name, args.Part, args.Namespace, NetworkPolicyArgs{
 		Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
-			From:  networkingv1.NetworkPolicyPeerArray{from},
+			From:  from,
 			Ports: TCP(HTTPPort),
 		}},
 		Egress: args.Egress,

@@ -96,7 +96,7 @@ func TestEachWayOutIsAPolicyOfItsOwn(t *testing.T) {
 
 func TestEveryNetworkPolicyOfTheStackHasAReservedName(t *testing.T) {
 	args := teamA()
-	args.Egress = Egress{Internet: true, Tenants: []string{"team-b"}}
+	args.Egress, args.MetricsNamespace = Egress{Internet: true, Tenants: []string{"team-b"}}, "journal-metrics"
 	policies := declareTenant(t, args).OfType(graphtest.NetworkPolicy)
 	assert.Len(t, policies, len(networkPolicyNames), "the quota counts them")
 	for _, policy := range policies {

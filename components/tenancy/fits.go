@@ -56,8 +56,8 @@ type total struct {
 // into a quota fit with their requests too. See Class.fitsBurst for limits of CPU.
 func (c Class) totals() []total {
 	return []total{
-		{"cpu", c.CPU, "pods request %s CPUs", "%q", rules.FormatNumber, func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Resources.CPU} }},
-		{"memory", c.Memory, "pods may use %s of memory", "%q", rules.FormatBytes, func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Resources.MemoryLimit} }},
+		{"cpu", c.CPU, "pods request %s CPUs", "%q", rules.FormatNumber, func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Pod().CPU} }},
+		{"memory", c.Memory, "pods may use %s of memory", "%q", rules.FormatBytes, func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Pod().MemoryLimit} }},
 		{"storage", c.Storage, "volumes hold %s", "%q", rules.FormatBytes, func(d kube.Demand) term { return term{d.Volumes, 0, d.VolumeSize} }},
 		{"pods", strconv.Itoa(c.Pods), "parts have %s pods", "%s", rules.FormatNumber, func(d kube.Demand) term { return term{d.Replicas, d.Surge, ""} }},
 		{"services", strconv.Itoa(c.Services), "parts have %s Services", "%s", rules.FormatNumber, func(d kube.Demand) term { return term{d.Services, 0, ""} }},
@@ -84,7 +84,7 @@ func (t total) sum(parts []kube.Demand) (*big.Rat, string) {
 // fitsBurst returns a fault if the parts' limits of CPU exceed the total of limits. Its fix raises the burst, since the requests
 // have a quota of their own, and cpu where no burst is enough.
 func (c Class) fitsBurst(whose string, parts []kube.Demand) (f rules.Faults) {
-	limits := total{of: func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Resources.CPULimit} }}
+	limits := total{of: func(d kube.Demand) term { return term{d.Replicas, d.Surge, d.Pod().CPULimit} }}
 	sum, formula := limits.sum(parts)
 	cpu, err := rules.ParseQuantity(c.CPU)
 	if err != nil || sum.Cmp(new(big.Rat).Mul(cpu, big.NewRat(int64(c.Burst), 1))) <= 0 {

@@ -156,7 +156,7 @@ func TestThePolicyObjectsHoldWhatTheClassSays(t *testing.T) {
 		"count/pods": "100", "count/configmaps": "100", "count/secrets": "100", "count/serviceaccounts": "50",
 		"count/replicationcontrollers": "50", "count/deployments.apps": "50", "count/replicasets.apps": "600", "count/statefulsets.apps": "50",
 		"count/daemonsets.apps": "50", "count/jobs.batch": "50", "count/cronjobs.batch": "50", "count/ingresses.networking.k8s.io": "20",
-		"count/networkpolicies.networking.k8s.io":    "26", // the stack's six, and as many as Services
+		"count/networkpolicies.networking.k8s.io":    "27", // the stack's seven, and as many as Services
 		"count/horizontalpodautoscalers.autoscaling": "50", "count/poddisruptionbudgets.policy": "50",
 		"count/namespaceclaims.journal.example.com": "50", "count/resourceclaims.resource.k8s.io": "0",
 		"count/resourceclaimtemplates.resource.k8s.io": "0", "requests.nvidia.com/gpu": "1", "requests.amd.com/gpu": "0",

@@ -89,6 +89,28 @@ func TestMetricsCountRequestsByRouteMethodAndCode(t *testing.T) {
 	}
 }
 
+// An Ingress sends here what is below /api, so users do not see the figures.
+func TestNoPathBelowAPIShowsTheFigures(t *testing.T) {
+	t.Parallel()
+	j := newJournal(t, newRedisServer(t), nil)
+	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, path := range []string{"/api/metrics", "/api/entries/metrics", "/api//metrics", "/api/../metrics", "/api/%2e%2e/metrics", "/api/..%2fmetrics", "/api/entries/..%2f..%2f..%2fmetrics"} {
+		request, err := http.NewRequest(http.MethodGet, j.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode == http.StatusOK || strings.Contains(string(body), "journal_http_requests_total") {
+			t.Errorf("%s: %s %v\n%.200s", path, response.Status, err, body)
+		}
+	}
+}
+
 func TestEverythingWrongWithTheEnvironmentIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{

@@ -77,7 +77,11 @@ func redisUsers(t testing.TB, passwords map[string]string) (lines []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(rules)) {
+	monitor, err := fs.ReadFile(repository, "components/journal/monitor") // of the exporter
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(rules) + "monitor " + string(monitor)) {
 		user, may, _ := strings.Cut(strings.TrimSpace(line), " ")
 		lines = append(lines, fmt.Sprintf("user %s on >%s %s", user, cmp.Or(passwords[user], user+"-password"), may))
 	}

@@ -15,7 +15,7 @@ import (
 func TestUsersOfRedisMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 	t.Parallel()
 	server := newRedisServer(t)
-	passwords := map[string]string{"api": server.password, "replica": "replica-password", "probe": "probe-password"}
+	passwords := map[string]string{"api": server.password, "replica": "replica-password", "probe": "probe-password", "monitor": "monitor-password"}
 	for _, c := range []struct{ user, does, doesNot string }{
 		{"api", "GET {journal}:entry:none", "GET {other}:entry"},
 		{"api", "PING", "FLUSHALL"},
@@ -40,6 +40,12 @@ func TestUsersOfRedisMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 		{"probe", "INFO replication", "GET {journal}:entry:none"},
 		{"probe", "", "PING"},
 		{"probe", "", "CONFIG GET *"},
+		{"monitor", "INFO ALL", "GET {journal}:entry:none"},
+		{"monitor", "PING", "CONFIG GET *"},
+		{"monitor", "", "SLOWLOG GET 1"},
+		{"monitor", "", "CLIENT LIST"},
+		{"monitor", "", "SCAN 0"},
+		{"monitor", "", "MONITOR"},
 	} {
 		t.Run(c.user+" does not "+c.doesNot, func(t *testing.T) {
 			client := server.as(c.user, passwords[c.user])

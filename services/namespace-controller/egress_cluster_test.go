@@ -150,7 +150,7 @@ func TestOwnersOpenTheirPodsAndNothingElse(t *testing.T) {
 		"with a name that is made later":  {"'', generateName: mine-", inward("{" + fromBob + "}"), ""},
 		"with a made name, to everybody":  {"'', generateName: mine-", "spec: {podSelector: {}, egress: [{}]}", inwardOnly},
 	}
-	for _, name := range []string{"default-deny", "allow-dns", "allow-same-tenant", "allow-egress", "allow-tenants", "allow-ingress-controller"} {
+	for _, name := range []string{"default-deny", "allow-dns", "allow-same-tenant", "allow-egress", "allow-monitoring", "allow-tenants", "allow-ingress-controller"} {
 		created["as "+name] = struct{ name, spec, says string }{name, inward("{" + fromBob + "}"), ofTheStack}
 	}
 	for _, namespace := range []string{"inward", claimed.Name} {

@@ -36,6 +36,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"example.com/journal/services/namespace-controller/api"
@@ -136,6 +137,7 @@ func newManager(ctx context.Context, config *rest.Config, o options) (ctrl.Manag
 	}
 	return manager, errors.Join(
 		r.setup(ctx, manager),
+		metrics.Registry.Register(ends{r.cached}),
 		stopper{r}.setup(manager),
 		newBudgets(r).setup(ctx, manager),
 		manager.AddHealthzCheck("ping", healthz.Ping),

@@ -67,17 +67,17 @@ func plainInputs(t *testing.T, r graph.Resource) map[string]any {
 
 func TestATenantOfEachClassAndAClaimOfItHaveTheSamePolicyObjects(t *testing.T) {
 	for _, ingressNamespace := range []string{"", "traefik"} {
-		all := declareAll(t, func(a *Args) { a.IngressNamespace = ingressNamespace })
+		all := declareAll(t, func(a *Args) { a.IngressNamespace, a.MetricsNamespace = ingressNamespace, "journal-metrics" })
 		for class, size := range tenancy.Classes(nil).WithDefaults() {
 			var claimed []map[string]any
 			configMap := graphtest.Find(t, all, graphtest.ConfigMap, "claims-class-"+class)
 			assert.Equal(t, "class-"+class, configMap.Field("metadata.name"))
 			assert.Equal(t, class, configMap.Field(`metadata.labels["journal.example.com/class"]`))
 			graphtest.Decode(t, configMap, "objects.json", &claimed)
-			require.Len(t, claimed, 5)
+			require.Len(t, claimed, 6)
 
 			args := &tenancy.TenantArgs{Owner: "user:alice", Contact: "alice@example.com"}
-			args.Class, args.IngressNamespace = class, ingressNamespace
+			args.Class, args.IngressNamespace, args.MetricsNamespace = class, ingressNamespace, "journal-metrics"
 			tenant := declareTenant(t, args)
 			for _, want := range claimed {
 				if want["kind"] == "ResourceQuota" {

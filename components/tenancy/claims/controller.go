@@ -56,6 +56,9 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a Args, needs []pu
 			LivenessProbe:  kube.HTTPProbe("health", "/healthz", 10, 3),
 		},
 	}
+	if a.MetricsNamespace != "" {
+		pod.FiguresPort = metricsPort
+	}
 	deployment := part.WorkloadMeta(a.Platform.Name)
 	deployment.Annotations = pulumi.StringMap{kube.SkipAwait: pulumi.String("true")}
 	c.Controller, err = appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
@@ -73,31 +76,27 @@ func (c *Claims) controller(ctx *pulumi.Context, name string, a Args, needs []pu
 	return nil
 }
 
-// controllerPolicy declares the NetworkPolicy of the controller: it connects to the API server, and others read its metrics.
+// controllerPolicy declares the NetworkPolicy of the controller: it connects to the API server, and the metric store reads its
+// figures. Nobody else connects; the kubelet's probes need no policy.
 func (args *Args) controllerPolicy(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.ResourceOption) (*networkingv1.NetworkPolicy, error) {
 	ports := networkingv1.NetworkPolicyPortArray{}
 	for _, port := range args.APIServerPorts {
 		ports = append(ports, kube.TCP(port)...)
+	}
+	var ingress networkingv1.NetworkPolicyIngressRuleArray
+	if args.MetricsNamespace != "" {
+		ingress = append(ingress, networkingv1.NetworkPolicyIngressRuleArgs{
+			From: networkingv1.NetworkPolicyPeerArray{kube.Scraper(args.MetricsNamespace)}, Ports: kube.TCP(metricsPort),
+		})
 	}
 	return networkingv1.NewNetworkPolicy(ctx, name, &networkingv1.NetworkPolicyArgs{
 		Metadata: part.Meta(args.Platform.Name),
 		Spec: networkingv1.NetworkPolicySpecArgs{
 			PodSelector: metav1.LabelSelectorArgs{MatchLabels: part.Selector()},
 			PolicyTypes: pulumi.ToStringArray([]string{"Ingress", "Egress"}),
-			// Every namespace that belongs to no tenant may read the metrics.
-			Ingress: networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{
-				From:  networkingv1.NetworkPolicyPeerArray{networkingv1.NetworkPolicyPeerArgs{NamespaceSelector: noTenant()}},
-				Ports: kube.TCP(metricsPort),
-			}},
+			Ingress:     ingress,
 			// The API server is not a pod, so no selector matches it.
 			Egress: networkingv1.NetworkPolicyEgressRuleArray{networkingv1.NetworkPolicyEgressRuleArgs{Ports: ports}},
 		},
 	}, parent)
-}
-
-// noTenant selects the namespaces that belong to no tenant.
-func noTenant() metav1.LabelSelectorArgs {
-	return metav1.LabelSelectorArgs{MatchExpressions: metav1.LabelSelectorRequirementArray{metav1.LabelSelectorRequirementArgs{
-		Key: pulumi.String(tenancy.TenantLabel), Operator: pulumi.String("DoesNotExist"),
-	}}}
 }
