@@ -53,7 +53,7 @@ func small(t *testing.T) string {
 		Config map[string]any `yaml:"config"`
 	}
 	require.NoError(t, yaml.Unmarshal(text, &stack))
-	for _, key := range []string{"resourceMetrics", "logs", "reader"} {
+	for _, key := range []string{"resourceMetrics", "logs", "metrics", "reader"} {
 		require.Contains(t, stack.Config, "journal:"+key)
 		delete(stack.Config, "journal:"+key)
 	}
@@ -247,8 +247,10 @@ func TestWhatNeedsAStateIsRefusedWithItsLine(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	said := refused(t, root, "dev", out)
 	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:resourceMetrics .*a rendered stack has no state; remove the key, and write cluster: {resourceMetrics: true}`, said)
-	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:reader .*remove the keys reader and logs`, said)
-	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:logs .*remove the keys reader and logs`, said)
+	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:reader .*remove the keys reader, logs and metrics`, said)
+	for _, key := range []string{"logs", "metrics"} {
+		assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:`+key+` .*remove the keys reader, logs and metrics`, said)
+	}
 	assert.True(t, strings.HasPrefix(said, `the configuration of stack "dev" is refused`), said)
 
 	assert.Regexp(t, `Pulumi\.prod\.yaml:\d+: journal:exposure\.tls\.selfSigned "1": .*tls: {secret: journal-tls}`,

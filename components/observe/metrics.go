@@ -148,9 +148,9 @@ func (args *MetricsServiceArgs) Check() rules.Faults {
 		f.Refuse("alerts.alertmanagerImage", "", "it is missing, and posts the alerts to alerts.webhook; write for example quay.io/prometheus/alertmanager:v0.28.1")
 	}
 	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the figures", (*MetricsServiceArgs)(nil).withDefaults().Namespace))
-	for i, namespace := range a.Platform {
+	for _, namespace := range a.Platform {
 		if namespace != a.Namespace { // reported above
-			f.Check(fmt.Sprintf("platform[%d]", i), namespace, rules.CheckName(namespace))
+			f.Check("platform", namespace, rules.CheckName(namespace))
 		}
 	}
 	return append(f, a.DNS.Check()...)
