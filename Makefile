@@ -5,7 +5,7 @@ CLUSTER ?=
 REGISTRY ?=
 # More flags for `go test`, such as -count=1 to run all tests again.
 TESTFLAGS ?=
-# The group of end-to-end tests that `make e2e` runs; all if empty.
+# The groups of end-to-end tests that `make e2e` runs, such as RUN="change journal"; all if empty.
 RUN ?=
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
@@ -167,9 +167,11 @@ golden: go ## rewrite the golden files after a change that is meant
 # The groups of sandbox/e2e run on one cluster, in the order of their files. The group journal ends by stopping and starting the cluster.
 # The programs have tests with an API server or a log store of their own as well, which control the clock and the failures.
 E2E := $(GOTEST) -tags e2e -count 1 -timeout 80m
+space := $(subst ,, )
+groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
 
 .PHONY: e2e-build
 e2e-build: go
@@ -177,8 +179,8 @@ e2e-build: go
 
 .PHONY: e2e-sandbox
 e2e-sandbox: e2e-build
-ifeq ($(filter node toolchain,$(RUN)),)
-	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run '(?i)^Test$(RUN)$$')
+ifneq ($(filter-out node toolchain,$(or $(RUN),all)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain,$(RUN))))
 endif
 ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain
@@ -187,6 +189,8 @@ ifneq ($(filter node,$(or $(RUN),node)),)
 	@cd sandbox && $(E2E) ./node
 endif
 
+STORES := VICTORIA_LOGS=$(TOOLS)/victoria-logs VICTORIA_METRICS=$(TOOLS)/victoria-metrics VMALERT=$(TOOLS)/vmalert
+
 # These have bounds in seconds, which a machine that runs the sandbox's groups at the same time does not keep.
 .PHONY: e2e-programs
 e2e-programs: e2e-build
@@ -194,8 +198,9 @@ ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
 endif
 ifneq ($(filter observe,$(or $(RUN),observe)),)
-	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
-	@cd services && VICTORIA_LOGS=$(TOOLS)/victoria-logs $(E2E) ./reader/...
+	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ tool
+	@cd services && $(STORES) $(E2E) ./reader/...
+	@$(STORES) $(E2E) ./components/observe/...
 	@cd services/log-agent && $(E2E) ./...
 endif
 
