@@ -37,11 +37,12 @@ type realStore struct {
 // startStore starts the program that VICTORIA_LOGS names.
 func startStore(t *testing.T) *realStore {
 	t.Helper()
-	return &realStore{t: t, url: startProgram(t, "VICTORIA_LOGS", "-retentionPeriod=7d", "-search.maxQueryDuration=30s", "-inmemoryDataFlushInterval=1s")}
+	address, _ := startProgram(t, "VICTORIA_LOGS", "-retentionPeriod=7d", "-memory.allowedBytes=128MiB", "-search.maxQueryDuration=30s", "-inmemoryDataFlushInterval=1s")
+	return &realStore{t: t, url: address}
 }
 
-// startProgram starts the store whose program the environment names, and returns its address.
-func startProgram(t *testing.T, variable string, more ...string) string {
+// startProgram starts the store whose program the environment names, and returns its address and its process.
+func startProgram(t *testing.T, variable string, more ...string) (url string, process int) {
 	t.Helper()
 	program := os.Getenv(variable)
 	if program == "" {
@@ -51,7 +52,7 @@ func startProgram(t *testing.T, variable string, more ...string) string {
 	address := listener.Addr().String()
 	_ = listener.Close()
 	var output bytes.Buffer
-	command := exec.Command(program, append(more, "-httpListenAddr="+address, "-storageDataPath="+t.TempDir(), "-memory.allowedBytes=128MiB")...)
+	command := exec.Command(program, append(more, "-httpListenAddr="+address, "-storageDataPath="+t.TempDir())...)
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -72,7 +73,7 @@ func startProgram(t *testing.T, variable string, more ...string) string {
 		}
 		return err == nil
 	})
-	return "http://" + address
+	return "http://" + address, command.Process.Pid
 }
 
 // write stores a line as the agent does: these fields of the stream, and a message.

@@ -1,13 +1,16 @@
-// Command reader lets people read logs with the rights that they have in the cluster. It is an aggregated API server: the API
-// server authenticates a person, asks RBAC, and forwards the request. The reader adds to every query which namespace of which
-// tenant it may see, and asks the log store.
+// Command reader lets people read logs and metrics with the rights that they have in the cluster. It is an aggregated API server: the
+// API server authenticates a person, asks RBAC, and forwards the request. The reader adds to every query which namespace of which
+// tenant it may see, and asks the store.
 //
 // Below /apis/observe.journal.example.com/v1alpha1 it answers to:
 //
 //	GET      /                                    the resources, for discovery
 //	GET      /namespaces/NS/logs                  lines of a namespace; watch=true follows
 //	GET      /logs                                lines of all namespaces
-//	GET|POST /namespaces/NS/logs/ui/proxy/select/… the page of the store, and what the page reads
+//	GET|POST /namespaces/NS/logs/ui/proxy/select/… the page of the log store, and what the page reads
+//	GET      /namespaces/NS/metrics               figures of a namespace
+//	GET      /metrics                             figures of all namespaces
+//	GET|POST /namespaces/NS/metrics/ui/proxy/…    the page of the metric store, at vmui/, and what the page reads
 //
 // The parameters of logs:
 //
@@ -21,9 +24,27 @@
 //
 // Lines are JSON objects, one a line, as the store gives them. Errors are Status objects of Kubernetes.
 //
+// The parameters of metrics:
+//
+//	query    MetricsQL, which has PromQL in it; it must be given. It has 32 names, numbers and texts at most, and no function that
+//	         makes many series or long labels, such as count_values and label_join
+//	time     the moment, in RFC 3339 or in seconds since 1970; default now
+//	start    the first moment, in place of time: the answer has a point for every step
+//	end      the last moment; default now
+//	step     the time between two points, a duration or a number of seconds, so that there are at most 2000 points; default a
+//	         hundredth of the time, and at least a second
+//	timeout  how long the API server waits for the answer
+//
+// The answer is that of Prometheus to /api/v1/query, or to /api/v1/query_range, of at most 32 MiB: a longer one is cut off.
+//
+// The metric store knows namespaces by their name alone. If a name is used again, all of its series are deleted, once the new namespace
+// is two minutes old. Until then, its figures are not served. Those of a name that was nobody's are served from the beginning.
+//
 // Its flags:
 //
-//	--logs-url              the log store; default http://log-store.journal-logs.svc:9428
+//	--logs-url              the log store, such as http://log-store.journal-logs.svc:9428; default none, and logs are not served
+//	--metrics-url           the metric store, such as http://metrics-store.journal-metrics.svc:8428; default none, and metrics are
+//	                        not served. One of the two must be given
 //	--listen                where the API server connects to; default :10250
 //	--tls-cert-file         the serving certificate, which is read again when it changes; default /etc/reader/tls.crt
 //	--tls-private-key-file  its key; default /etc/reader/tls.key

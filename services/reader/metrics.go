@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxPoints is how many points a series of an answer may have. The page asks for fewer.
-	maxPoints = 11_000
+	// maxPoints is how many points a series of an answer may have. The page asks for one in four of its pixels.
+	maxPoints = 2000
 	// defaultPoints is how many there are if the step is not given.
 	defaultPoints = 100
 	// maxMetricsAnswer is how long an answer of the metric store may be, in bytes.
@@ -203,60 +203,4 @@ func no(value string) string {
 		return "is not served; leave it out"
 	}
 	return ""
-}
-
-// template is what the store replaces by an expression with its arguments in it, more than once. A few of them within each other
-// take all of the store's memory before it looks at the clock.
-var template = regexp.MustCompile(`(?i)(with|ru|ttf)[\s\v]*\(`)
-
-// expression is the rule of MetricsQL. What it does not say, the store does.
-func expression(query string) string {
-	code, plain := codeOf(query)
-	switch {
-	case !plain:
-		return `must have backslashes in quotes only; write such a name as {__name__="name"}`
-	case template.MatchString(code):
-		return "must be without WITH, ru and ttf; write out what they stand for"
-	case strings.Contains(query, "__graphite__"):
-		return "must be without __graphite__; write labels"
-	}
-	return ""
-}
-
-// codeOf returns a query without what is quoted and without comments, and whether no name in it is written with a backslash. It reads
-// as the store does up to the first such backslash.
-func codeOf(query string) (code string, plain bool) {
-	var out strings.Builder
-	for i := 0; i < len(query); i++ {
-		switch c := query[i]; c {
-		case '\\':
-			return "", false
-		case '#':
-			end := strings.IndexByte(query[i:], '\n')
-			if end < 0 {
-				return out.String(), true
-			}
-			i += end
-			out.WriteByte('\n')
-		case '"', '\'', '`':
-			i += quoted(query[i:]) - 1
-			out.WriteString(`""`)
-		default:
-			out.WriteByte(c)
-		}
-	}
-	return out.String(), true
-}
-
-// quoted returns the length of the quoted text at the beginning. In each kind of quotes, a backslash is before what does not end it.
-func quoted(text string) int {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case text[0]:
-			return i + 1
-		}
-	}
-	return len(text) // the store refuses it
 }

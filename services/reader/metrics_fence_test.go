@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,13 +19,18 @@ import (
 
 // metricStore is VictoriaMetrics.
 type metricStore struct {
-	t   *testing.T
-	url string
+	t       *testing.T
+	url     string
+	process int
 }
 
+// startMetricStore starts the program that VICTORIA_METRICS names, with the bounds that a stack gives it.
 func startMetricStore(t *testing.T) *metricStore {
 	t.Helper()
-	return &metricStore{t: t, url: startProgram(t, "VICTORIA_METRICS", "-retentionPeriod=400d", "-search.latencyOffset=0s")}
+	s := &metricStore{t: t}
+	s.url, s.process = startProgram(t, "VICTORIA_METRICS", "-retentionPeriod=400d", "-search.latencyOffset=0s", "-memory.allowedBytes=170MiB",
+		"-search.maxMemoryPerQuery=8MiB", "-search.maxConcurrentRequests=4", "-search.maxUniqueTimeseries=100000")
+	return s
 }
 
 // ask asks the store itself, without a fence.
@@ -419,4 +425,80 @@ func TestANameThatIsTakenAgainIsCleanedWithoutAReader(t *testing.T) {
 	eventually(t, "it is in the log", func() bool {
 		return strings.Contains(r.log.String(), "the name of the namespace was used before: its series are deleted")
 	})
+}
+
+func TestNoQueryTakesTheStoresMemory(t *testing.T) {
+	const bound = 512 << 10 // KiB: the memory of the store's pod
+	now := time.Now().Truncate(time.Minute)
+	store := startMetricStore(t)
+	var samples []string
+	for pod := range 500 {
+		for minute := range 288 {
+			samples = append(samples, fmt.Sprintf(`figure{namespace="alice",pod="p%d",text=%q} %d.%d %d`, pod, strings.Repeat("x", 1000), pod, minute*7919%1000,
+				now.Add(-time.Duration(minute)*5*time.Minute).UnixMilli()))
+		}
+	}
+	store.write(samples...)
+	r := newMetricsReader(t, store.url)
+	many := func(n int, format string) string {
+		var parts []string
+		for i := range n {
+			parts = append(parts, strings.ReplaceAll(format, "N", fmt.Sprint(i+1)))
+		}
+		return strings.Join(parts, ",")
+	}
+	for name, query := range map[string]string{
+		"sums": strings.ReplaceAll(many(16, "rate(figure[1h])"), ",", "+"), "union": "union(" + many(10, "figure offset Nm") + ")",
+		"plus": strings.ReplaceAll(many(32, "figure"), ",", "+"), "quantiles": "quantiles('q'," + many(28, "0.0N") + ",figure)",
+		"aggregates": "aggr_over_time((" + many(29, "'max_over_time'") + "),figure[1h])",
+		"set":        "label_set(figure,'a','" + strings.Repeat("x", 4000) + "')",
+		"replace":    "label_replace(label_replace(figure,'a','$0$0','text','.*'),'a','$0$0','a','.*')",
+		"long label": "label_uppercase(label_replace(label_set(figure,'a','" + strings.Repeat("ɐ", 1900) + "'),'a','$0$0$0$0','a','.*'),'a')",
+		"copies":     "union(" + many(6, "label_set(figure,'a','N')") + ")",
+		"subquery":   "max_over_time(figure[1h:10s])", "subqueries": "max_over_time(max_over_time(figure[1d:1m])[1d:1m])",
+		"sum of subqueries": "max_over_time(sum(figure)[6h:10s])", "candles": "rollup_candlestick(figure[1h])",
+		"numbers": "max_over_time(max_over_time(max_over_time((time())[6h:10s])[6h:10s])[6h:10s])", "histogram": "histogram(figure) by (pod)",
+		"all": "{__name__!=''}[1d]", "cross": "figure * on(namespace) group_left() sum(figure) by (namespace)",
+		"deep": strings.Repeat("abs(", 31) + "figure" + strings.Repeat(")", 31), "parens": strings.Repeat("(", 2000) + "figure" + strings.Repeat(")", 2000),
+		"regular": "figure{pod=~'" + strings.Repeat("(p.*)+x?", 400) + "'}", "labels": "count({pod!~'a|b'}) by (pod, text)",
+	} {
+		for _, points := range []string{"1", "100", "900"} {
+			form := url.Values{"query": {query}}
+			if points != "1" {
+				form.Set("start", fmt.Sprint(now.Add(-24*time.Hour).Unix()))
+				form.Set("end", fmt.Sprint(now.Unix()))
+				form.Set("step", map[string]string{"100": "864", "900": "96"}[points])
+			}
+			start := time.Now()
+			response, err := r.open(r.client, http.MethodGet, "alice", prefix+"/namespaces/alice/metrics?"+form.Encode(), nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, cut := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			took, peak := time.Since(start), store.peak()
+			t.Logf("%s at %s: %d, %d KiB, cut: %t, %s, %d MiB", name, points, response.StatusCode, len(text)>>10, cut != nil, took.Round(time.Millisecond), peak>>10)
+			if response.StatusCode != http.StatusOK && !strings.Contains(string(text), "the metric store refuses") {
+				t.Errorf("%s at %s: %s", name, points, text)
+			}
+			if response.StatusCode == http.StatusServiceUnavailable || took > queryTimeout || peak > bound {
+				t.Errorf("%s at %s points: %s, and %d KiB of memory", name, points, took, peak)
+			}
+		}
+	}
+}
+
+// peak returns the most memory that the store has used since the last call, in KiB.
+func (s *metricStore) peak() (kib int) {
+	s.t.Helper()
+	folder := fmt.Sprintf("/proc/%d/", s.process)
+	for line := range strings.Lines(string(must(os.ReadFile(folder + "status")))) {
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			break
+		}
+	}
+	if err := os.WriteFile(folder+"clear_refs", []byte("5"), 0); err != nil {
+		s.t.Fatal(err)
+	}
+	return kib
 }

@@ -135,9 +135,9 @@ func TestParametersOfMetricsThatBreakARuleAreNamed(t *testing.T) {
 		"query=up&start=1&end=2&step=0":                   `step "0": must be a duration from 1ms to 10000d, or a number of seconds`,
 		"query=up&start=1&end=2&step=-1s":                 `step "-1s": must be`,
 		"query=up&start=1&end=2&step=Inf":                 `step "Inf": must be`,
-		"query=up&start=0&end=1700000000&step=1":          `must be at least 42h55m45.456s, so that there are at most 11000 points`,
-		"query=up&start=1700000000&end=1700011001&step=1": `step "1": must be at least`,
-		`query=ru(up,up)`:                                 `must be without WITH, ru and ttf`,
+		"query=up&start=0&end=1700000000&step=1":          `must be at least 236h6m40.001s, so that there are at most 2000 points`,
+		"query=up&start=1700000000&end=1700002001&step=1": `step "1": must be at least`,
+		`query=ru(up,up)`:                                 `must be without ru, of which a few take all of the store's memory`,
 	} {
 		r.get("alice", "/namespaces/alice/metrics?"+query).is(http.StatusBadRequest, message)
 	}
@@ -146,19 +146,31 @@ func TestParametersOfMetricsThatBreakARuleAreNamed(t *testing.T) {
 	if asked := store.taken(); len(asked) > 0 {
 		t.Errorf("the store was asked: %v", asked)
 	}
-	r.get("alice", "/namespaces/alice/metrics?query=up&start=1700000000&end=1700011000&step=1").is(http.StatusOK)
+	r.get("alice", "/namespaces/alice/metrics?query=up&start=1700000000&end=1700002000&step=1").is(http.StatusOK)
 }
 
-func TestWhatMultipliesItselfInTheStoreIsRefused(t *testing.T) {
+func TestWhatTakesAllOfTheStoresMemoryIsRefused(t *testing.T) {
 	t.Parallel()
+	many := func(n int, part string) string { return strings.TrimSuffix(strings.Repeat(part, n), ",") }
 	for query, refused := range map[string]string{
 		"up": "", `up{a="with (x"}`: "", "up{a='ru('} # ttf(\n+ 1": "", "sum(rate(x[5m])) by (a)": "", `{a="\\", b="c"}`: "",
 		`label_replace(up, "a", "$1", "b", "(\\d+)")`: "", "max_over_time(ru[5m])": "", "with + ru": "", "x{a=`\\`}": "", `x{a="é"}`: "",
-		"WITH (x = up) x": "WITH", "with(x = up) x": "WITH", "1 + wItH\v(x = up) x": "WITH", "with # (\n(x = up) x": "WITH",
-		"with #a\n#b\n (x=up) x": "WITH", "ru(a, b)": "WITH", "ttf (a)": "WITH", "ru\n(a, b)": "WITH", `"a" + ru(a, b)`: "WITH",
-		`"\"" + ru(a, b)`: "WITH", `'\'' + ru(a, "'")`: "WITH", "`\\`` + ru(a, b)": "WITH", `"#" + ru(a, b)`: "WITH",
+		"WITH (x = up) x": "without with", "with(x = up) x": "without with", "1 + wItH\v(x = up) x": "without with",
+		"with # (\n(x = up) x": "without with", "with #a\n#b\n (x=up) x": "without with", "ru(a, b)": "without ru", "ttf (a)": "without ttf",
+		"ru\n(a, b)": "without ru", `"a" + ru(a, b)`: "without ru", `"\"" + ru(a, b)`: "without ru", `'\'' + ru(a, "'")`: "without ru",
+		"`\\`` + ru(a, b)": "without ru", `"#" + ru(a, b)`: "without ru", `count_values("a", b)`: "without count_values",
+		"histogram_over_time(a[1h])": "without histogram_over_time", `label_transform(a, "b", ".", "c")`: "without label_transform",
 		`r\u(a, b)`: "backslashes", `\x72u(a, b)`: "backslashes", `a\"ru(a, b)`: "backslashes", `foo\-bar`: "backslashes",
 		`{__graphite__="a.*"}`: "__graphite__", `{"__graphite__"="a.*"}`: "__graphite__",
+		"a" + many(31, "+a"): "", "a" + many(32, "+a"): "32 names", "union(" + many(31, "{},") + ")": "", "union(" + many(32, "{},") + ")": "32 names",
+		"union(" + many(32, `{a="b"},`) + ")": "32 names", `quantiles("a",` + many(32, "0.1,") + "b)": "32 names", many(33, "ä+") + "a": "32 names",
+		"a[1h:1m] + b{c='d',e='f'}" + many(28, "*2") + " + sum by (a,b,c) (d) + on(e, f) group_left(g, h) i": "32 names",
+		"a[1h:1m] + b{c='d',e='f'}" + many(27, "*2") + " + sum by (a,b,c) (d) + on(e, f) group_left(g, h) i": "",
+		many(3, `label_replace(a, "b", "c", "d", "e") + `) + "a":                                             "2 times at most",
+		`label_replace(a, "b", "` + many(5, "$1") + `", "c", ".*")`:                                          "$ 4 times", `label_replace(a, "b", "` + many(4, "$1") + `", "c", ".*")`: "",
+		"quantiles_over_time('q', 0.1, a[1h])": "without quantiles_over_time", "quantile_over_time(0.1, a[1h])": "",
+		`label_join(a, "b", "c", "d")`: "without label_join", "label_graphite_group(a, 0, 0)": "without label_graphite_group",
+		many(maxExpression/2, "a ") + "a": "4096 bytes",
 	} {
 		got := expression(query)
 		if (got == "") != (refused == "") || !strings.Contains(got, refused) {
@@ -175,7 +187,7 @@ func TestWhatMultipliesItselfInTheStoreIsRefused(t *testing.T) {
 		metricsPage + "/api/v1/query_range?start=1&end=2&query=", metricsPage + "/api/v1/series?match[]=", metricsPage + "/api/v1/labels?match[]=",
 		metricsPage + "/api/v1/label/a/values?match[]=",
 	} {
-		r.get("alice", path+url.QueryEscape(bomb)).is(http.StatusBadRequest, "write out what they stand for")
+		r.get("alice", path+url.QueryEscape(bomb)).is(http.StatusBadRequest, "write out what it stands for")
 	}
 	if asked := store.taken(); len(asked) > 0 {
 		t.Errorf("the store was asked: %v", asked)
@@ -211,7 +223,7 @@ func TestThePageOfMetricsAsksForWhatItNeedsAndForNothingElse(t *testing.T) {
 		}
 	}
 	r.get("alice", metricsPage+"/api/v1/query?query=up&trace=1").is(http.StatusBadRequest, "trace")
-	r.get("alice", metricsPage+"/api/v1/query_range?query=up&start=1&end=2000000000&step=1").is(http.StatusBadRequest, "11000 points")
+	r.get("alice", metricsPage+"/api/v1/query_range?query=up&start=1&end=2000000000&step=1").is(http.StatusBadRequest, "2000 points")
 	r.post("alice", metricsPage+"/api/v1/query?query=up", url.Values{"query": {"down"}}).is(http.StatusBadRequest, "given once")
 	for _, path := range []string{
 		"/vmui/", "/vmui/config.json", "/vmui/favicon.svg", "/vmui/assets/index-D5egN2id.js", "/vmui/assets/MetricsQL-CQAtdgI6.md",
