@@ -175,6 +175,7 @@ func (d *decoder) value(path string, node *yaml.Node, into reflect.Value, tag re
 // decrypt it, so that an empty text stands for it.
 func (d *decoder) secret(path string, node *yaml.Node, into reflect.Value) {
 	text, decrypted := d.secrets[path]
+	into.Set(reflect.ValueOf(pulumi.ToSecret(pulumi.String("")))) // it is there, even if it is refused
 	switch {
 	case !isSecret(node):
 		d.refuse(path, node, "must be encrypted; set it with pulumi config set --secret --path '%s'", path)

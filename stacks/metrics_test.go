@@ -70,8 +70,8 @@ func TestTheMetricStoreIsLetInEverywhereAndHasThePriorityOfWhatServesAllTenants(
 
 func TestTheReaderReadsWhatTheStackKeeps(t *testing.T) {
 	for flag, keys := range map[string][]string{
-		"[--metrics-listen=:8080 --metrics-url=http://metrics-store.journal-metrics.svc:8428]":                                                  {figures, read},
-		"[--metrics-listen=:8080 --logs-url=http://log-store.journal-logs.svc:9428]":                                                            {kept, read},
+		"[--metrics-listen=:8080 --metrics-url=http://metrics-store.journal-metrics.svc:8428]":                                                   {figures, read},
+		"[--metrics-listen=:8080 --logs-url=http://log-store.journal-logs.svc:9428]":                                                             {kept, read},
 		"[--metrics-listen=:8080 --logs-url=http://log-store.journal-logs.svc:9428 --metrics-url=http://metrics-store.journal-metrics.svc:8428]": {kept, figures, read},
 	} {
 		args, _ := graphtest.Find(t, deployed(t, keys...), graphtest.Deployment, "reader").Field("spec.template.spec.containers[0].args").([]any)
@@ -81,17 +81,17 @@ func TestTheReaderReadsWhatTheStackKeeps(t *testing.T) {
 
 func TestWhatDoesNotFitWithTheFiguresIsRefused(t *testing.T) {
 	for says, changes := range map[string][]string{
-		`journal:reader "": it is missing, and nobody could read the figures`:                         {figures},
-		`journal:reader "": it is missing, and nobody could read the logs and the figures`:            {figures, kept},
-		`journal:namespace "journal-metrics": the namespace of the key metrics; write another name`:   {figures, read, "namespace: journal-metrics"},
-		`journal:ingressController.namespace "journal-metrics": the namespace of the key metrics`:     {figures, read, "ingressController: {namespace: journal-metrics}"},
-		`journal:metrics.store.image "": it is missing; write for example docker.io/victoriametrics/`: {read, "metrics: {objects: {image: 'a/b:v1'}, alerts: {image: 'a/c:v1'}}"},
-		`journal:metrics.store.storage.size "10 GB": not a Kubernetes quantity`:                       {figures, read, "metrics: {store: {storage: {size: 10 GB}}}"},
-		`journal:metrics.store.retention "0": must be 1 to 400`:                                       {figures, read, "metrics: {store: {retention: 0}}"},
-		`journal:metrics.alerts.quota "[hidden]": must be 1 to 99`:                                    {figures, read, "metrics: {alerts: {quota: 120}}"},
-		`journal:metrics.alerts.webhok "[hidden]": unknown field; did you mean webhook?`:              {figures, read, "metrics: {alerts: {webhok: 'https://hooks.example.com/hunter2'}}"},
-		`journal:metrics.alerts.alertmanagerImage "": it is missing, and posts the alerts`:            {figures, read, "metrics: {alerts: {webhook: {secure: AAABAKhunter2}}}"},
-		`journal:metrics.alerts.alertmanagerImage "a/b:v1": it posts the alerts to alerts.webhook`:    {figures, read, "metrics: {alerts: {alertmanagerImage: 'a/b:v1'}}"},
+		`journal:reader "": it is missing, and nobody could read the figures`:                          {figures},
+		`journal:reader "": it is missing, and nobody could read the logs and the figures`:             {figures, kept},
+		`journal:namespace "journal-metrics": the namespace of the metric store; write another name`:   {figures, read, "namespace: journal-metrics"},
+		`journal:ingressController.namespace "journal-metrics": the namespace of the key metrics`:      {figures, read, "ingressController: {namespace: journal-metrics}"},
+		`journal:metrics.store.image "": it is missing; write for example docker.io/victoriametrics/`:  {read, "metrics: {objects: {image: 'a/b:v1.0.0'}, alerts: {image: 'a/c:v1.0.0'}}"},
+		`journal:metrics.store.storage.size "10 GB": not a Kubernetes quantity`:                        {figures, read, "metrics: {store: {storage: {size: 10 GB}}}"},
+		`journal:metrics.store.retention "0": must be 1 to 400`:                                        {figures, read, "metrics: {store: {retention: 0}}"},
+		`journal:metrics.alerts.quota "[hidden]": must be 1 to 99`:                                     {figures, read, "metrics: {alerts: {quota: 120}}"},
+		`journal:metrics.alerts.webhok "[hidden]": unknown field; did you mean webhook?`:               {figures, read, "metrics: {alerts: {webhok: 'https://hooks.example.com/hunter2'}}"},
+		`journal:metrics.alerts.alertmanagerImage "": it is missing, and posts the alerts`:             {figures, read, "metrics: {alerts: {webhook: {secure: AAABAKhunter2}}}"},
+		`journal:metrics.alerts.alertmanagerImage "a/b:v1.0.0": it posts the alerts to alerts.webhook`: {figures, read, "metrics: {alerts: {alertmanagerImage: 'a/b:v1.0.0'}}"},
 		`journal:metrics.alerts.webhook "[hidden]": must be encrypted; set it with pulumi config set --secret --path 'journal:metrics.alerts.webhook'`: {
 			figures, read, "metrics: {alerts: {webhook: 'https://hooks.example.com/hunter2', alertmanagerImage: 'quay.io/prometheus/alertmanager:v0.28.1'}}",
 		},

@@ -65,7 +65,7 @@ func (c *Config) observed() map[string]string {
 // checkNamespaces refuses the namespaces of these components for the journal and for the Ingress controller.
 func (c *Config) checkNamespaces() (f rules.Faults) {
 	taken := c.observed()
-	if key := taken[c.Namespace]; key != "" {
+	if key := taken[c.Namespace]; key != "" && c.Namespace != c.metricsNamespace() { // a tenant refuses that itself
 		f.Refuse("namespace", c.Namespace, "the namespace of the key %s; write another name, such as journal", key)
 	}
 	if a := c.IngressController; a != nil && taken[a.Namespace] != "" {

@@ -405,6 +405,7 @@ func TestEachAlertFiresForItsCauseAndOnlyInItsNamespace(t *testing.T) {
 		s.write(c.series, ill, ill.Add(length), c.ill)
 		s.write(c.series, well.Add(-15*time.Minute), well.Add(length), c.well)
 	}
+	s.write(`kube_pod_container_status_restarts_total{job="kube-state-metrics",namespace="dave",pod="old",container="c"}`, well.Add(3*time.Minute), well.Add(length), constant(5))
 	assert.Equal(t, []string{
 		"ClaimEnding claim-x", "ContainerRestarting alice", "ContainerRestarting carol", "FiguresDropped journal-metrics", "FiguresMissing journal-metrics",
 		"LogAgentDown journal-log-agent", "LogLinesDropped alice", "LogStoreDown journal-logs", "QuotaNearlyFull alice", "ReaderDown journal-reader",

@@ -349,7 +349,7 @@ func TestEachBrokenRuleOfTheFiguresIsReported(t *testing.T) {
 			a.Alerts.Webhook = nil
 		},
 		`namespace "kube-system": it belongs to Kubernetes`: func(a *MetricsServiceArgs) { a.Namespace = "kube-system" },
-		`platform ".*": not a DNS label`:                 func(a *MetricsServiceArgs) { a.Platform = []string{"a", ".*"} },
+		`platform ".*": not a DNS label`:                    func(a *MetricsServiceArgs) { a.Platform = []string{"a", ".*"} },
 		`dns[0] "10.0.0.1": must be a range of addresses`:   func(a *MetricsServiceArgs) { a.DNS = kube.DNS{"10.0.0.1"} },
 	} {
 		t.Run(says, func(t *testing.T) {
