@@ -7,6 +7,8 @@ REGISTRY ?=
 TESTFLAGS ?=
 # The groups of end-to-end tests that `make e2e` runs, such as RUN="change journal"; all if empty.
 RUN ?=
+# With 2, all groups run on two nodes at the same time, which needs 16 GiB of memory.
+NODES ?= 1
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-sandbox
 
@@ -177,7 +179,32 @@ e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER;
 e2e-build: go
 	@$(BUILD) -with node,engine
 
+# Groups wait for most of their time. With NODES=2, SECOND has those of a second node, which has a cache and ports of its own and shares
+# what is built. The group journal comes last and alone, as it compares the machine before and after the sandbox.
+SECOND := change cluster prod scale
+BESIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-second
+second := XDG_CACHE_HOME=$(BESIDE) JOURNAL_HTTP_PORT=28080 JOURNAL_HTTPS_PORT=28443 JOURNAL_API_PORT=26443
+
+.PHONY: e2e-first
+e2e-first:
+	@cd sandbox && $(E2E) -v ./e2e -skip $(call groups,journal $(SECOND))
+
+# What it says comes at the end, so that the lines of the two do not mix. A run that was killed may have left its node.
+.PHONY: e2e-second
+e2e-second:
+	@mkdir -p $(BESIDE)/journal-sandbox && for d in bin debian images go-build tools toolchain.lock; do ln -sfn $(CACHE)/$$d $(BESIDE)/journal-sandbox/$$d; done
+	@$(second) $(BUILD) reset --yes
+	@$(second) $(MAKE) e2e-sandbox RUN="$(SECOND)" > $(BESIDE)/said 2>&1; echo $$? > $(BESIDE)/code
+	@cat $(BESIDE)/said
+	@$(second) $(BUILD) reset --yes
+	@exit $$(cat $(BESIDE)/code)
+
 .PHONY: e2e-sandbox
+ifeq ($(NODES)$(RUN)$(CLUSTER),2)
+e2e-sandbox: e2e-build
+	@$(MAKE) -j2 e2e-first e2e-second
+	@$(MAKE) e2e-sandbox RUN="journal node toolchain"
+else
 e2e-sandbox: e2e-build
 ifneq ($(filter-out node toolchain,$(or $(RUN),all)),)
 	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain,$(RUN))))
@@ -187,6 +214,7 @@ ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 endif
 ifneq ($(filter node,$(or $(RUN),node)),)
 	@cd sandbox && $(E2E) ./node
+endif
 endif
 
 STORES := VICTORIA_LOGS=$(TOOLS)/victoria-logs VICTORIA_METRICS=$(TOOLS)/victoria-metrics VMALERT=$(TOOLS)/vmalert
