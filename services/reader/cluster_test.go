@@ -31,8 +31,10 @@ func TestAPersonReadsThroughARealAPIServerWithTheirOwnRights(t *testing.T) {
 	store := newStore(t, following)
 	r := &reader{
 		t: t, front: newAuthority(t, "front proxy"), serving: newAuthority(t, "serving"), log: &lines{}, folder: t.TempDir(),
-		queryTimeout: queryTimeout, followTimeout: followTimeout,
+		queryTimeout: queryTimeout, followTimeout: followTimeout, settle: settleTime,
 	}
+	figures := newStore(t, (&metricAnswers{former: map[string]bool{}}).ServeHTTP)
+	r.metricStore = figures.URL
 	r.writeCertificate("reader.journal-reader.svc")
 	certificate, key := r.front.sign("front-proxy-client")
 	file := func(name string, content []byte) string {
@@ -92,6 +94,15 @@ func TestAPersonReadsThroughARealAPIServerWithTheirOwnRights(t *testing.T) {
 		{alice, "GET", "/watch/namespaces/alice/logs", 0}, {alice, "DELETE", "/namespaces/alice/logs", 403},
 		{alice, "GET", "/namespaces/alice/logs/ui/proxy/select/tenant_ids", 404},
 		{alice, "GET", "/namespaces/alice/logs?extra_filters=x", 400},
+		{alice, "GET", "/namespaces/alice/metrics?query=up", 200}, {alice, "GET", "/namespaces/bob/metrics?query=up", 403},
+		{bob, "GET", "/namespaces/bob/metrics?query=up", 403}, // bob may read logs and no metrics
+		{alice, "GET", "/metrics?query=up", 403}, {platform, "GET", "/metrics?query=up", 200},
+		{alice, "GET", "/namespaces/alice/metrics/ui/proxy/vmui/", 200}, {bob, "GET", "/namespaces/bob/metrics/ui/proxy/vmui/", 403},
+		{alice, "POST", "/namespaces/alice/metrics/ui/proxy/prometheus/api/v1/query?query=up", 200},
+		{alice, "POST", "/namespaces/bob/metrics/ui/proxy/prometheus/api/v1/query?query=up", 403},
+		{alice, "GET", "/namespaces/alice/metrics/ui/proxy/api/v1/export?match[]=up", 404},
+		{alice, "GET", "/namespaces/alice/metrics?query=up&watch=true", 403}, {alice, "GET", "/namespaces/alice/metrics?query=up&extra_label=x", 400},
+		{alice, "GET", "/namespaces/alice/metrics/../../bob/metrics?query=up", 0}, {alice, "DELETE", "/namespaces/alice/metrics", 403},
 	} {
 		status, body := through(ctx, c.who, c.method, c.path)
 		if status != c.status && (c.status != 0 || status < 400) {
@@ -100,6 +111,12 @@ func TestAPersonReadsThroughARealAPIServerWithTheirOwnRights(t *testing.T) {
 	}
 	for _, asked := range store.taken() {
 		if strings.Contains(asked.form.Get("extra_stream_filters"), "bob") && asked.form.Get("query") == "x" {
+			t.Errorf("%+v", asked)
+		}
+	}
+	callers, _ := asks(figures.taken())
+	for _, asked := range callers {
+		if label := asked.form.Get("extra_label"); label != "" && label != "namespace=alice" {
 			t.Errorf("%+v", asked)
 		}
 	}
@@ -144,13 +161,14 @@ func declare(ctx context.Context, t *testing.T, admin *kubernetes.Clientset, r *
 		}, metav1.CreateOptions{})
 		do(err)
 	}
-	rules := func(verbs ...string) []rbacv1.PolicyRule {
+	rules := func(resource string, verbs ...string) []rbacv1.PolicyRule {
 		return []rbacv1.PolicyRule{
-			{APIGroups: []string{groupVersion.Group}, Resources: []string{"logs"}, Verbs: verbs},
-			{APIGroups: []string{groupVersion.Group}, Resources: []string{"logs/proxy"}, Verbs: []string{"get", "create"}},
+			{APIGroups: []string{groupVersion.Group}, Resources: []string{resource}, Verbs: verbs},
+			{APIGroups: []string{groupVersion.Group}, Resources: []string{resource + "/proxy"}, Verbs: []string{"get", "create"}},
 		}
 	}
-	for name, rules := range map[string][]rbacv1.PolicyRule{"alice": rules("list", "watch"), "bob": rules("list")} {
+	all := append(rules("logs", "list", "watch"), rules("metrics", "list")...)
+	for name, rules := range map[string][]rbacv1.PolicyRule{"alice": all, "bob": rules("logs", "list")} {
 		_, err := admin.RbacV1().Roles(name).Create(ctx, &rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Name: "logs"}, Rules: rules,
 		}, metav1.CreateOptions{})
@@ -162,7 +180,7 @@ func declare(ctx context.Context, t *testing.T, admin *kubernetes.Clientset, r *
 		do(err)
 	}
 	_, err := admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "logs"}, Rules: rules("list", "watch"),
+		ObjectMeta: metav1.ObjectMeta{Name: "logs"}, Rules: all,
 	}, metav1.CreateOptions{})
 	do(err)
 	_, err = admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -501,4 +502,32 @@ func (s *metricStore) peak() (kib int) {
 		s.t.Fatal(err)
 	}
 	return kib
+}
+
+func TestThePageOfTheMetricStoreIsServed(t *testing.T) {
+	store := startMetricStore(t)
+	r := newMetricsReader(t, store.url)
+	page := r.get("alice", metricsPage+"/vmui/").is(http.StatusOK, "VictoriaMetrics")
+	if policy := page.header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'self';") {
+		t.Errorf("the page may do anything: %q", policy)
+	}
+	files := regexp.MustCompile(`(?:src|href)="\./([^"]+)"`).FindAllStringSubmatch(page.body, -1)
+	if len(files) < 6 {
+		t.Errorf("files of the page: %v", files)
+	}
+	for _, file := range files {
+		if got := r.get("alice", metricsPage+"/vmui/"+file[1]).is(http.StatusOK); got.body == "" {
+			t.Errorf("%s is empty", file[1])
+		}
+	}
+	for path, says := range map[string]string{
+		"/vmui/config.json": "license", "/vmui/custom-dashboards": "dashboardsSettings", "/vmui/timezone": "timezone",
+		"/prettify-query?query=sum(up)": "success",
+	} {
+		r.get("alice", metricsPage+"/prometheus"+path).is(http.StatusOK, says) // where the page asks
+	}
+	got := r.get("alice", metricsPage+"/prometheus/api/v1/query?query=sum(").is(http.StatusBadRequest, "the metric store refuses the query: ")
+	if !strings.Contains(got.body, `"errorType":"BadRequest"`) {
+		t.Error(got.body)
+	}
 }
