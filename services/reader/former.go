@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -75,7 +76,8 @@ func (f *former) remove(ctx context.Context, sees fence) error {
 	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
 	defer cancel()
 	if err := f.look(ctx, sees); err != nil {
-		if _, known := err.(apierrors.APIStatus); known { //nolint:errorlint // look returns it as it is
+		var known apierrors.APIStatus
+		if errors.As(err, &known) {
 			return err
 		}
 		f.log.Error("whether the name of a namespace was used before is not known", "namespace", sees.namespace, "error", err)

@@ -159,8 +159,8 @@ func selectors() (found []string) {
 	return append(found, "figure")
 }
 
-// comparable returns what is said in an answer, without how the store came to it, and in one order.
-func comparable(text string) string {
+// sayings returns what is said in an answer, without how the store came to it, and in one order.
+func sayings(text string) string {
 	var answer struct {
 		Status, Error string
 		Data          json.RawMessage
@@ -256,11 +256,11 @@ func TestNoQueryOfMetricsEscapesTheFence(t *testing.T) {
 		got.is(http.StatusOK)
 		answered++
 		_, want := alone.ask(way.path, way.form)
-		if comparable(got.body) != comparable(want) {
+		if sayings(got.body) != sayings(want) {
 			t.Errorf("%v: alice is told\n%s\nand her figures alone are\n%s", way, got.body, want)
 		}
 		_, without := all.ask(way.path, way.form)
-		if comparable(without) != comparable(want) {
+		if sayings(without) != sayings(want) {
 			unfenced[way.path+way.form.Get("query")+way.form.Get("match[]")] = true
 		}
 		if !strings.Contains(want, "alice") {
@@ -296,7 +296,7 @@ func TestOnesFiguresNeverComeFromTheCacheOfAnothers(t *testing.T) {
 				for _, path := range slices.Concat(first, []string{first[2], first[1], first[0]}) {
 					got := r.get("somebody", path+"?"+more.Encode()).is(http.StatusOK)
 					if path == users[0] {
-						told = append(told, comparable(got.body))
+						told = append(told, sayings(got.body))
 					}
 				}
 			}
@@ -306,8 +306,8 @@ func TestOnesFiguresNeverComeFromTheCacheOfAnothers(t *testing.T) {
 			}
 			_, want := alone.ask(path, more)
 			for _, got := range told {
-				if got != comparable(want) {
-					t.Errorf("%s: alice is told\n%s\nand her figures alone are\n%s", query, got, comparable(want))
+				if got != sayings(want) {
+					t.Errorf("%s: alice is told\n%s\nand her figures alone are\n%s", query, got, sayings(want))
 				}
 			}
 		}

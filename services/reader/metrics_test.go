@@ -137,7 +137,7 @@ func TestParametersOfMetricsThatBreakARuleAreNamed(t *testing.T) {
 		"query=up&start=1&end=2&step=Inf":                 `step "Inf": must be`,
 		"query=up&start=0&end=1700000000&step=1":          `must be at least 236h6m40.001s, so that there are at most 2000 points`,
 		"query=up&start=1700000000&end=1700002001&step=1": `step "1": must be at least`,
-		`query=ru(up,up)`:                                 `must be without ru, of which a few take all of the store's memory`,
+		`query=ru(up,up)`:                                 `must be without ru, which can take all of the store's memory`,
 	} {
 		r.get("alice", "/namespaces/alice/metrics?"+query).is(http.StatusBadRequest, message)
 	}
@@ -162,14 +162,14 @@ func TestWhatTakesAllOfTheStoresMemoryIsRefused(t *testing.T) {
 		"histogram_over_time(a[1h])": "without histogram_over_time", `label_transform(a, "b", ".", "c")`: "without label_transform",
 		`r\u(a, b)`: "backslashes", `\x72u(a, b)`: "backslashes", `a\"ru(a, b)`: "backslashes", `foo\-bar`: "backslashes",
 		`{__graphite__="a.*"}`: "__graphite__", `{"__graphite__"="a.*"}`: "__graphite__",
-		"a" + many(31, "+a"): "", "a" + many(32, "+a"): "32 names", "union(" + many(31, "{},") + ")": "", "union(" + many(32, "{},") + ")": "32 names",
+		"a" + many(31, "+a"): "", "a" + many(32, "+a"): "32 names", "union(" + many(31, "{},") + ")": "", "union(" + many(32, "{},") + ")": "32 names", "union(" + many(32, "a,") + ")": "32 names",
 		"union(" + many(32, `{a="b"},`) + ")": "32 names", `quantiles("a",` + many(32, "0.1,") + "b)": "32 names", many(33, "ä+") + "a": "32 names",
 		"a[1h:1m] + b{c='d',e='f'}" + many(28, "*2") + " + sum by (a,b,c) (d) + on(e, f) group_left(g, h) i": "32 names",
 		"a[1h:1m] + b{c='d',e='f'}" + many(27, "*2") + " + sum by (a,b,c) (d) + on(e, f) group_left(g, h) i": "",
 		many(3, `label_replace(a, "b", "c", "d", "e") + `) + "a":                                             "2 times at most",
 		`label_replace(a, "b", "` + many(5, "$1") + `", "c", ".*")`:                                          "$ 4 times", `label_replace(a, "b", "` + many(4, "$1") + `", "c", ".*")`: "",
 		"quantiles_over_time('q', 0.1, a[1h])": "without quantiles_over_time", "quantile_over_time(0.1, a[1h])": "",
-		`label_join(a, "b", "c", "d")`: "without label_join", "label_graphite_group(a, 0, 0)": "without label_graphite_group",
+		`limit_offset(1, "a", b)`: "without limit_offset", `label_join(a, "b", "c", "d")`: "without label_join", "label_graphite_group(a, 0, 0)": "without label_graphite_group",
 		many(maxExpression/2, "a ") + "a": "4096 bytes",
 	} {
 		got := expression(query)

@@ -19,16 +19,16 @@ const (
 )
 
 var (
-	// multiplying are functions of which a few take all of the store's memory. The store replaces with, ru and ttf by what they stand
-	// for, with their arguments in it more than once, before it looks at the clock; the others make a series of every value, or a
-	// label of any length.
-	multiplying = regexp.MustCompile(
+	// harmful are functions of which a few take all of the store's memory. The store replaces with, ru and ttf by what they stand
+	// for, with their arguments in it more than once, before it looks at the clock; limit_offset ends it if the offset is no number;
+	// the others make a series of every value, or a label of any length.
+	harmful = regexp.MustCompile(
 		`(?i)(with|ru|ttf|count_values|count_values_over_time|histogram_over_time|quantiles_over_time|` +
-			`label_join|label_transform|label_graphite_group)[\s\v]*\(`)
+			`label_join|label_transform|label_graphite_group|limit_offset)[\s\v]*\(`)
 	relabels   = regexp.MustCompile(`(?i)label_replace[\s\v]*\(`)
 	braces     = regexp.MustCompile(`\{[^{}]*\}`)
 	brackets   = regexp.MustCompile(`\[[^\[\]]*\]`)
-	labelLists = regexp.MustCompile(`(?i)(by|without|on|ignoring|group_left|group_right)[\s\v]*\([\w\s\v,]*\)`)
+	labelLists = regexp.MustCompile(`(?i)\b(by|without|on|ignoring|group_left|group_right)[\s\v]*\([\w\s\v,]*\)`)
 	part       = regexp.MustCompile(`[\p{L}\w.:]*\{\}|[\p{L}\w.:]+|""`)
 )
 
@@ -41,9 +41,9 @@ func expression(query string) string {
 		return fmt.Sprintf("must have %d bytes at most", maxExpression)
 	case !plain:
 		return `must have backslashes in quotes only; write such a name as {__name__="name"}`
-	case multiplying.MatchString(code):
-		return "must be without " + strings.ToLower(multiplying.FindStringSubmatch(code)[1]) +
-			", of which a few take all of the store's memory; write out what it stands for, or group by a label"
+	case harmful.MatchString(code):
+		return "must be without " + strings.ToLower(harmful.FindStringSubmatch(code)[1]) +
+			", which can take all of the store's memory or end it; write out what it stands for, or group by a label"
 	case len(relabels.FindAllString(code, maxRelabels+1)) > maxRelabels || strings.Count(query, "$") > maxReferences:
 		return fmt.Sprintf("must have label_replace %d times at most, and $ %d times", maxRelabels, maxReferences)
 	case len(part.FindAllString(labelLists.ReplaceAllString(rest, ""), maxParts+1)) > maxParts:
