@@ -150,7 +150,8 @@ func TestTheExportersPasswordIsMadeAnewForTheAddressOfItsRedisAlone(t *testing.T
 		assert.Equal(t, "user monitor on >"+password+" resetkeys resetchannels -@all +info +ping\n", written["monitor.conf"])
 		return password
 	}
-	assert.NotEqual(t, made(), made())
+	first := made()
+	assert.NotEqual(t, first, made())
 }
 
 func TestRedisKnowsTheUserOfTheExporterOnlyWithAnExporter(t *testing.T) {
