@@ -137,15 +137,18 @@ func (args *MetricsServiceArgs) Check() rules.Faults {
 	f = append(f, a.Alerts.Resources.Check().In("alerts.resources")...)
 	f = append(f, a.Store.Storage.Check().In("store.storage")...)
 	if a.Store.Series < a.Store.Samples {
-		f.Refuse("store.series", a.Store.Series, "below store.samples of %d, each of which is a series; write %d or more, or lower store.samples", a.Store.Samples, a.Store.Samples)
+		f.Refuse("store.series", a.Store.Series, "below store.samples of %[1]d, each of which is a series; write %[1]d or more, or lower store.samples",
+			a.Store.Samples)
 	}
 	switch {
 	case a.Alerts.AlertmanagerImage != nil && a.Alerts.Webhook == nil:
-		f.Refuse("alerts.alertmanagerImage", a.Alerts.AlertmanagerImage, "it posts the alerts to alerts.webhook, which is missing; set that with pulumi config set --secret --path, or remove this")
+		f.Refuse("alerts.alertmanagerImage", a.Alerts.AlertmanagerImage, "it posts the alerts to alerts.webhook, which is missing; "+
+			"set that with pulumi config set --secret --path, or remove this")
 	case a.Alerts.AlertmanagerImage != nil:
 		f.Check("alerts.alertmanagerImage", a.Alerts.AlertmanagerImage, kube.CheckImage(a.Alerts.AlertmanagerImage, rules.ForeignImage))
 	case a.Alerts.Webhook != nil:
-		f.Refuse("alerts.alertmanagerImage", "", "it is missing, and posts the alerts to alerts.webhook; write for example quay.io/prometheus/alertmanager:v0.28.1")
+		f.Refuse("alerts.alertmanagerImage", "", "it is missing, and posts the alerts to alerts.webhook; "+
+			"write for example quay.io/prometheus/alertmanager:v0.28.1")
 	}
 	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the figures", (*MetricsServiceArgs)(nil).withDefaults().Namespace))
 	for _, namespace := range a.Platform {
@@ -166,7 +169,8 @@ func (args *MetricsServiceArgs) CheckUpdate(ctx *pulumi.Context, name string) (r
 		return nil, err
 	}
 	a := args.withDefaults()
-	return a.Store.Storage.CheckAfter(*last, "remove the figures, with all that are kept, and add them again in a later update").In("store.storage"), nil
+	const otherwise = "remove the figures, with all that are kept, and add them again in a later update"
+	return a.Store.Storage.CheckAfter(*last, otherwise).In("store.storage"), nil
 }
 
 // NewMetricsService declares the figures. The error names every argument that breaks a rule. There is one in a cluster.

@@ -50,7 +50,9 @@ func (args MetricsServiceArgs) vmalert() corev1.ContainerArgs {
 			notify,
 			"-loggerFormat=json",
 		}),
-		Ports:         corev1.ContainerPortArray{corev1.ContainerPortArgs{Name: pulumi.String(vmalertPortName), ContainerPort: pulumi.Int(vmalertPort)}},
+		Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
+			Name: pulumi.String(vmalertPortName), ContainerPort: pulumi.Int(vmalertPort),
+		}},
 		Resources:     args.Alerts.Resources.Requirements(),
 		VolumeMounts:  corev1.VolumeMountArray{readOnly(configurationVolume, metricsDir)},
 		StartupProbe:  kube.HTTPProbe(vmalertPortName, "/health", 2, 60),
@@ -78,7 +80,9 @@ func (args MetricsServiceArgs) addAlertmanager(ctx *pulumi.Context, name string,
 		return fmt.Errorf("secret: %w", err)
 	}
 	const dir = "/etc/alertmanager"
-	volume, mount := kube.SecretFiles(alertmanagerApp, dir, kube.SecretKeys{Secret: secret.Metadata.Name().Elem(), Keys: []string{alertmanagerFile}})
+	volume, mount := kube.SecretFiles(alertmanagerApp, dir, kube.SecretKeys{
+		Secret: secret.Metadata.Name().Elem(), Keys: []string{alertmanagerFile},
+	})
 	pod.Volumes = append(pod.Volumes, volume)
 	pod.Beside = append(pod.Beside, corev1.ContainerArgs{
 		Name:  pulumi.String(alertmanagerApp),

@@ -56,7 +56,9 @@ func (args MetricsServiceArgs) storeIngress() networkingv1.NetworkPolicyIngressR
 	if len(args.Readers) == 0 {
 		return nil
 	}
-	return networkingv1.NetworkPolicyIngressRuleArray{networkingv1.NetworkPolicyIngressRuleArgs{From: args.Readers, Ports: tcp(metricsStorePort)}}
+	return networkingv1.NetworkPolicyIngressRuleArray{
+		networkingv1.NetworkPolicyIngressRuleArgs{From: args.Readers, Ports: tcp(metricsStorePort)},
+	}
 }
 
 // storeEgress is where the pod of the store may connect to: every pod, at whatever port its annotations name; the kubelets and
@@ -80,12 +82,14 @@ func (args MetricsServiceArgs) storePod(own workload, config pulumi.StringInput)
 	configuration := configFiles(configurationVolume, config, scrapeFile, alertsFile)
 	dashboards := configFiles(dashboardsVolume, config, dashboardFiles...)
 	container := corev1.ContainerArgs{
-		Name:         pulumi.String(metricsStoreApp),
-		Image:        args.Store.Image,
-		Args:         pulumi.ToStringArray(args.storeFlags()),
-		Ports:        storeContainerPort(metricsStorePort),
-		Resources:    args.Store.Resources.Requirements(),
-		VolumeMounts: corev1.VolumeMountArray{storeVolume(), tokenMount, readOnly(configurationVolume, metricsDir), readOnly(dashboardsVolume, dashboardsDir)},
+		Name:      pulumi.String(metricsStoreApp),
+		Image:     args.Store.Image,
+		Args:      pulumi.ToStringArray(args.storeFlags()),
+		Ports:     storeContainerPort(metricsStorePort),
+		Resources: args.Store.Resources.Requirements(),
+		VolumeMounts: corev1.VolumeMountArray{
+			storeVolume(), tokenMount, readOnly(configurationVolume, metricsDir), readOnly(dashboardsVolume, dashboardsDir),
+		},
 	}
 	storeProbes(&container)
 	return kube.Pod{
@@ -116,7 +120,8 @@ func (args MetricsServiceArgs) storeFlags() []string {
 		"-maxLabelValueLen=1024",
 		"-promscrape.config=" + metricsDir + "/" + scrapeFile,
 		// A pod that never answers fills no log, and all pods that are left out fill no memory.
-		"-promscrape.suppressScrapeErrorsDelay=10m", "-promscrape.suppressDuplicateScrapeTargetErrors", "-promscrape.dropOriginalLabels", "-promscrape.maxDroppedTargets=100",
+		"-promscrape.suppressScrapeErrorsDelay=10m", "-promscrape.suppressDuplicateScrapeTargetErrors",
+		"-promscrape.dropOriginalLabels", "-promscrape.maxDroppedTargets=100",
 		// The help texts of figures belong to no namespace.
 		"-enableMetadata=false",
 		"-vmui.customDashboardsPath=" + dashboardsDir,
