@@ -51,8 +51,9 @@ type MetricsStoreArgs struct {
 	Storage kube.Storage `json:"storage" default:"size=10Gi"`
 	// Retention is how many days figures are kept.
 	Retention int `json:"retention" default:"14" minimum:"1" maximum:"400"`
-	// Interval is how often figures are read, in seconds.
-	Interval int `json:"interval" default:"30" minimum:"10" maximum:"120"`
+	// Interval is how often figures are read, in seconds. The reader of a namespace whose name was used before waits for the last of
+	// the former figures, and counts on a minute at most.
+	Interval int `json:"interval" default:"30" minimum:"10" maximum:"60"`
 	// Samples is how many figures one pod may serve at once. A pod that serves more has none of them kept.
 	Samples int `json:"samples" default:"1000" minimum:"100" maximum:"100000"`
 	// Series is how many different series one pod may serve in a day. Further ones are dropped.

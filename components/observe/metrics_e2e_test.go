@@ -383,6 +383,11 @@ func TestEachAlertFiresForItsCauseAndOnlyInItsNamespace(t *testing.T) {
 			func(i int) float64 { return float64(min(i/4, 3)) }, func(i int) float64 { return 2 + float64(min(i/4, 2)) }},
 		{`kube_pod_container_status_restarts_total{job="kube-state-metrics",namespace="carol",pod="p",container="c"}`, constant(50), constant(50)},
 		{`kube_pod_container_status_waiting_reason{job="kube-state-metrics",namespace="carol",pod="p",container="c",reason="CrashLoopBackOff"}`, constant(1), constant(0)},
+		{`kube_pod_status_phase{job="kube-state-metrics",namespace="alice",pod="p",phase="Running"}`, constant(1), constant(1)},
+		{`kube_pod_status_phase{job="kube-state-metrics",namespace="carol",pod="p",phase="Running"}`, constant(1), constant(1)},
+		// Of a pod that is gone, which nothing else is said of.
+		{`kube_pod_container_status_restarts_total{job="kube-state-metrics",namespace="erin",pod="gone",container="c"}`, constant(50), constant(50)},
+		{`kube_pod_container_status_waiting_reason{job="kube-state-metrics",namespace="erin",pod="gone",container="c",reason="CrashLoopBackOff"}`, constant(1), constant(1)},
 		{`journal_claim_end_timestamp_seconds{job="platform",namespace="claim-x",tenant="alice",claim="x"}`,
 			constant(float64(ill.Add(time.Hour).Unix())), constant(float64(well.Add(2 * time.Hour).Unix()))},
 		{`journal_log_dropped_lines_total{job="platform",namespace="alice"}`, func(i int) float64 { return float64(100 + i) }, constant(1000)},
@@ -405,6 +410,7 @@ func TestEachAlertFiresForItsCauseAndOnlyInItsNamespace(t *testing.T) {
 		s.write(c.series, ill, ill.Add(length), c.ill)
 		s.write(c.series, well.Add(-15*time.Minute), well.Add(length), c.well)
 	}
+	s.write(`kube_pod_status_phase{job="kube-state-metrics",namespace="dave",pod="old",phase="Running"}`, well.Add(3*time.Minute), well.Add(length), constant(1))
 	s.write(`kube_pod_container_status_restarts_total{job="kube-state-metrics",namespace="dave",pod="old",container="c"}`, well.Add(3*time.Minute), well.Add(length), constant(5))
 	assert.Equal(t, []string{
 		"ClaimEnding claim-x", "ContainerRestarting alice", "ContainerRestarting carol", "FiguresDropped journal-metrics", "FiguresMissing journal-metrics",

@@ -306,11 +306,11 @@ func figuresTable(t *testing.T) {
 func journalsFigures(t *testing.T) {
 	namespace := world.outputs.Namespace
 	for query, value := range map[string]string{
-		`min(redis_up)`:                            "1",
-		`count(redis_instance_info{role="master"})`: "1",
-		`sum(journal_http_requests_total) > bool 0`: "1",
-		`min(redis_master_link_up)`:                "1",
-		`count(kube_statefulset_replicas)`:         "1",
+		`min(redis_up)`: "1",
+		`count(redis_instance_info{role="master"})`:                             "1",
+		`sum(journal_http_requests_total) > bool 0`:                             "1",
+		`min(redis_master_link_up)`:                                             "1",
+		`count(kube_statefulset_replicas)`:                                      "1",
 		`count(container_memory_working_set_bytes{container="redis"}) > bool 1`: "1",
 	} {
 		figure(t, "admin", namespace, query, value)
