@@ -302,7 +302,8 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Push(t.Context(), []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}, target, io.Discard); err != nil {
+	pushed := []Image{image, {Reference: "journal.example.com/pause:v0.1.0"}}
+	if err := Push(t.Context(), pushed, target, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	reference, err := image.In(target)
@@ -316,6 +317,10 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	got, err := remote.Image(tag)
 	if err != nil {
 		t.Fatal(err)
+	}
+	digest, err := got.Digest()
+	if err != nil || pushed[0].Digest != digest.String() || pushed[1].Digest != "" {
+		t.Errorf("pushed as %q, and pause as %q, want the digest %s of the registry (%v)", pushed[0].Digest, pushed[1].Digest, digest, err)
 	}
 	gotConfig, err1 := got.ConfigName()
 	wantConfig, err2 := open(t, image).ConfigName()
