@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"strings"
 
@@ -94,9 +95,7 @@ func (f files) add(ctx context.Context, store content.Fetcher, layer ocispec.Des
 			}
 		}
 	}
-	for name, told := range added {
-		f[name] = told
-	}
+	maps.Copy(f, added)
 	return nil
 }
 

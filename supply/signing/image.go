@@ -57,13 +57,17 @@ func open(written string) (image, error) {
 	}
 	// A registry on this machine has no certificate.
 	i.remote.PlainHTTP = host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
-	i.remote.Client = &auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credential(i.repository)}
+	i.remote.Client = &auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credential(i.repository, i.remote.Reference.Host())}
 	return i, nil
 }
 
-// credential returns what `docker login` or `podman login` has stored for the registry of a repository.
-func credential(repository string) auth.CredentialFunc {
-	return func(ctx context.Context, _ string) (auth.Credential, error) {
+// credential returns what `docker login` or `podman login` has stored for the registry of a repository. No other host gets it, wherever
+// the registry sends a request.
+func credential(repository, host string) auth.CredentialFunc {
+	return func(ctx context.Context, asking string) (auth.Credential, error) {
+		if asking != host {
+			return auth.EmptyCredential, nil
+		}
 		target, err := name.NewRepository(repository)
 		if err != nil {
 			return auth.EmptyCredential, err

@@ -34,6 +34,7 @@ import (
 	notationregistry "github.com/notaryproject/notation-go/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"example.com/journal/supply/bill"
 )
@@ -385,6 +386,40 @@ func TestSigningTwiceAddsNothing(t *testing.T) {
 	all = referrers(t, reference)
 	if len(all[bill.MediaType]) != 1 || len(all[notationregistry.ArtifactTypeNotation]) != 2 {
 		t.Errorf("got %v, want one bill and two signatures", all)
+	}
+}
+
+func TestCredentialsAreThoseOfTheLoginAndForTheRegistryAlone(t *testing.T) {
+	inner := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "alice" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	host, login := strings.TrimPrefix(server.URL, "http://"), t.TempDir()
+	t.Setenv("DOCKER_CONFIG", login)
+	write(t, filepath.Join(login, "config.json"), fmt.Appendf(nil, `{"auths": {%q: {"username": "alice", "password": "secret"}}}`, host))
+	ours := newAuthority(t)
+	reference := push(t, program(t, "private"), host+"/app:1.0.0")
+	if err := ours.signer(t, organisation, time.Now().Add(time.Hour)).Sign(t.Context(), reference); err != nil {
+		t.Fatal(err)
+	}
+	trust := load(t, ours.trust(t, policy(strictly)))
+	if err := trust.Verify(t.Context(), reference); err != nil {
+		t.Error(err)
+	}
+	if given, err := credential(host+"/app", host)(t.Context(), "registry.example.net"); err != nil || given != auth.EmptyCredential {
+		t.Errorf("another host gets %v (%v)", given, err)
+	}
+	write(t, filepath.Join(login, "config.json"), []byte("{}"))
+	err := trust.Verify(t.Context(), reference)
+	wantError(t, err, "digest: the registry does not say what "+host+"/app@")
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the password is in %v", err)
 	}
 }
 
