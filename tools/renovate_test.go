@@ -163,7 +163,7 @@ func TestTheUpdateBotNamesWhatIsThere(t *testing.T) {
 
 func TestTheUpdateBotFindsEveryForeignImage(t *testing.T) {
 	config, repository, files := bot(t)
-	image := regexp.MustCompile(`image: ([a-z0-9.-]+/[^\s,}]+)`)
+	image := regexp.MustCompile(`[iI]mage: ([a-z0-9.-]+/[^\s,}]+)`)
 	seen := 0
 	for _, file := range files {
 		if matched, _ := path.Match("Pulumi.*.yaml", file); !matched {
