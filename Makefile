@@ -27,7 +27,7 @@ TOOLS   := $(CACHE)/tools
 WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # The modules with our own code, and the folder with that of the log agent: its main needs all of the Collector. Mains of that kind,
 # as in sandbox/toolchain/programs, are vetted when they are built.
-MODULES := . services services/log-agent/tenantprocessor sandbox bench
+MODULES := . services services/log-agent/tenantprocessor sandbox bench supply
 
 .DEFAULT_GOAL := help
 
@@ -107,8 +107,14 @@ clean: ## delete what the compiler keeps; the sandbox and its programs stay
 	@rm -rf $(CACHE)/go-build $(CACHE)/modules $(CACHE)/tmp
 
 .PHONY: images
-images: go ## build the images; push them with REGISTRY=registry.example.com/team
-	@$(BUILD) images $(if $(REGISTRY),--registry $(REGISTRY))
+images: go ## build the images; push them with REGISTRY=registry.example.com/team, and sign them with KEY= and CHAIN=
+	@test -z "$(KEY)" || test -n "$(CHAIN)" || { echo 'CHAIN is missing: write the file with the certificate of KEY and those of its issuers' >&2; exit 1; }
+	@images=$$($(BUILD) images $(if $(REGISTRY),--registry $(REGISTRY))) && echo "$$images" $(if $(KEY),&& \
+	$(GO) run -C supply . sign --key $(abspath $(KEY)) --chain $(abspath $(CHAIN)) $$(echo "$$images" | sed 's/: /=/') >&2)
+
+.PHONY: verify
+verify: go ## fail unless images are signed and have a bill: make verify TRUST=trust IMAGES="api.image=registry.example.com/app:1.2.3@sha256:..."
+	@$(GO) run -C supply . verify --trust $(abspath $(or $(TRUST),trust)) $(IMAGES)
 
 ## Tests
 
@@ -157,9 +163,10 @@ score: tools
 	@for f in stacks/testdata/*.yaml; do $(SCORE) --output-format ci $$f > /dev/null || { $(SCORE) $$f; exit 1; }; done
 
 # vuln compares the modules with tools/vulndb, which holds the vulnerabilities that upgrades have fixed here, and needs no network.
-# VULNDB=https://vuln.go.dev takes Go's whole database.
+# VULNDB=https://vuln.go.dev takes Go's whole database. It checks licences and the update bot's configuration as well.
+# tools/exceptions.json says what passes for a while.
 .PHONY: vuln
-vuln: go ## no module is of a version that is known to be vulnerable
+vuln: go ## no module is known to be vulnerable, or has a licence that is not allowed
 	@cd tools && $(GOTEST) -count 1 . $(if $(VULNDB),-db $(VULNDB))
 
 .PHONY: golden

@@ -1,10 +1,13 @@
 package tools
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/semver"
 )
@@ -24,13 +28,67 @@ var (
 // known is the database of what this repository has lifted: one file for each vulnerability, and an index that is made of them.
 const known = "vulndb"
 
-// scan runs govulncheck over every package of a module of the repository, its tests included. A package that is imported and
-// belongs to a module in a vulnerable version is an error.
-func scan(t *testing.T, module, database string) (found string, err error) {
+// vulnerabilities are those that govulncheck finds over every package of a module of the repository, its tests included: of packages
+// that are imported and belong to a module in a vulnerable version. Each has a line that says where.
+func vulnerabilities(t *testing.T, module, database string) (map[string]string, error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", "tool", "govulncheck", "-C", filepath.Join("..", module), "-db", database, "-scan", "package", "-test", "-tags", "e2e", "./...")
-	output, err := command.CombinedOutput()
-	return string(output), err
+	command := exec.CommandContext(t.Context(), "go", "tool", "govulncheck", "-C", filepath.Join("..", module), "-db", database, "-scan", "package", "-test", "-tags", "e2e", "-format", "json", "./...")
+	output, err := command.Output()
+	if err != nil {
+		exit := new(exec.ExitError)
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+		}
+		return nil, err
+	}
+	found, age, finished := map[string]string{}, time.Time{}, false
+	for messages := json.NewDecoder(bytes.NewReader(output)); ; {
+		var message struct {
+			Config *struct {
+				Modified time.Time `json:"db_last_modified"`
+			} `json:"config"`
+			SBOM    *struct{} `json:"SBOM"`
+			Finding *struct {
+				ID    string `json:"osv"`
+				Fixed string `json:"fixed_version"`
+				Trace []struct{ Module, Version, Package string }
+			} `json:"finding"`
+		}
+		if err := messages.Decode(&message); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if message.Config != nil {
+			age = message.Config.Modified
+		}
+		finished = finished || message.SBOM != nil
+		// A module that is required, and of which no vulnerable package is imported, has no package in its trace.
+		if f := message.Finding; f != nil && len(f.Trace) > 0 && f.Trace[0].Package != "" {
+			found[f.ID] = fmt.Sprintf("%s in %s of %s %s, fixed in %s", f.ID, f.Trace[0].Package, f.Trace[0].Module, f.Trace[0].Version, cmp.Or(f.Fixed, "no version"))
+		}
+	}
+	if age.IsZero() {
+		return nil, fmt.Errorf("%s is no vulnerability database; write the URL of one, such as https://vuln.go.dev", database)
+	}
+	if !finished {
+		return nil, fmt.Errorf("govulncheck says nothing of what it has looked at:\n%s", output)
+	}
+	return found, nil
+}
+
+// unexcepted returns the lines of those that no exception lets pass, and notes which exceptions were needed.
+func unexcepted(module string, found map[string]string, list []vulnerabilityException, used map[vulnerabilityException]bool) (bad []string) {
+	for id, line := range found {
+		excepted := slices.IndexFunc(list, func(e vulnerabilityException) bool { return e.ID == id && e.Module == module })
+		if excepted < 0 {
+			bad = append(bad, line)
+		} else {
+			used[list[excepted]] = true
+		}
+	}
+	slices.Sort(bad)
+	return bad
 }
 
 // folder is the URL of a database in a folder.
@@ -48,12 +106,23 @@ func TestNoModuleHasAVulnerabilityThatTheDatabaseKnows(t *testing.T) {
 	if url == "" {
 		url = folder(t, known)
 	}
-	for _, module := range []string{".", "services", "services/log-agent", "sandbox", "bench"} {
+	list, used := excepted(t).Vulnerabilities, map[vulnerabilityException]bool{}
+	for _, module := range []string{".", "services", "services/log-agent", "sandbox", "bench", "supply"} {
 		t.Run(module, func(t *testing.T) {
-			if found, err := scan(t, module, url); err != nil {
-				t.Errorf("%v\n%s", err, found)
+			found, err := vulnerabilities(t, module, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bad := unexcepted(module, found, list, used); len(bad) > 0 {
+				t.Errorf("%s\nupgrade, or write an exception with its end into tools/exceptions.json", strings.Join(bad, "\n"))
 			}
 		})
+	}
+	// The folder vulndb has only what upgrades have repaired, so an exception is for what it does not know.
+	if *database != "" {
+		for _, each := range unused(list, used) {
+			t.Errorf("tools/exceptions.json: %s is not in %s any more; delete the exception", each.ID, each.Module)
+		}
 	}
 }
 
@@ -128,10 +197,24 @@ func TestAVulnerabilityThatIsThereIsFound(t *testing.T) {
 	if err := writeIndex(other); err != nil {
 		t.Fatal(err)
 	}
-	found, err := scan(t, "services", folder(t, other))
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 3 || !strings.Contains(found, "GO-2026-0001") {
-		t.Errorf("govulncheck: %v\n%s", err, found)
+	found, err := vulnerabilities(t, "services", folder(t, other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "GO-2026-0001"
+	if line := found[id]; len(found) != 1 || !strings.HasPrefix(line, id+" in github.com/google/uuid of github.com/google/uuid v") || !strings.HasSuffix(line, "fixed in no version") {
+		t.Errorf("got %q", found)
+	}
+	here := vulnerabilityException{id, "services", term{"not called", "2027-01-31"}}
+	list, used := []vulnerabilityException{{id, "bench", here.term}, here}, map[vulnerabilityException]bool{}
+	if bad := unexcepted("sandbox", found, list, used); len(bad) != 1 || len(used) != 0 {
+		t.Errorf("an exception for other modules lets it pass: got %q", bad)
+	}
+	if bad := unexcepted("services", found, list, used); len(bad) != 0 || !slices.Equal(unused(list, used), list[:1]) {
+		t.Errorf("with an exception: got %q, unused %v", bad, unused(list, used))
+	}
+	if _, err := vulnerabilities(t, "services", folder(t, t.TempDir())); err == nil {
+		t.Error("a folder without a database was searched")
 	}
 }
 

@@ -76,7 +76,7 @@ func Extract(ctx context.Context, cacheDir string, log io.Writer, name string, p
 	defer func() { _ = lock.Close() }()
 
 	// The file has the path of the last root, and the time at which the archive had nothing newer.
-	latest := filepath.Join(cacheDir, name+"-"+digest(packages)+".latest")
+	latest := filepath.Join(cacheDir, name+"-"+digest(append(slices.Clone(packages), unpack))+".latest")
 	known, _ := os.ReadFile(latest)
 	info, missing := os.Stat(latest)
 	if _, err := os.Stat(filepath.Join(string(known), packagesFile)); err != nil {

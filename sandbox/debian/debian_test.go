@@ -106,7 +106,7 @@ func TestMachineThatCannotAskTheArchiveGoesOnWithWhatItHas(t *testing.T) {
 	root := filepath.Join(cache, "tools-1")
 	if err := errors.Join(
 		disk.Write(filepath.Join(root, packagesFile), []byte("busybox_1%3a1.35.0-4_amd64.deb\n"), 0o644),
-		disk.Write(filepath.Join(cache, "tools-"+digest([]string{"busybox"})+".latest"), []byte(root), 0o644),
+		disk.Write(filepath.Join(cache, "tools-"+digest([]string{"busybox", unpack})+".latest"), []byte(root), 0o644),
 	); err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,8 @@ type Image struct {
 	Reference string
 	// Archive is the path of a docker-archive tar that `ctr image import` and `docker load` take.
 	Archive string
+	// Digest is that of the image in the registries that it was pushed to. It is empty before.
+	Digest string
 }
 
 // In returns the reference that the image has after a Push to a registry, which may end in a path: registry.example.com/team-a.
@@ -67,9 +69,9 @@ func (i Image) In(registry string) (string, error) {
 }
 
 // Push uploads the images to a registry for use by another cluster, with the credentials that `docker login` or `podman login`
-// has stored.
+// has stored, and notes their digests.
 func Push(ctx context.Context, images []Image, registry string, log io.Writer) error {
-	for _, image := range images {
+	for i, image := range images {
 		reference, err := image.In(registry)
 		if err != nil {
 			return err
@@ -78,9 +80,14 @@ func Push(ctx context.Context, images []Image, registry string, log io.Writer) e
 		if err == nil {
 			err = crane.Push(content, reference, crane.WithContext(ctx))
 		}
+		var digest v1.Hash
+		if err == nil {
+			digest, err = content.Digest()
+		}
 		if err != nil {
 			return fmt.Errorf("push %s to %s: %w", image.Reference, registry, err)
 		}
+		images[i].Digest = digest.String()
 		fmt.Fprintf(log, "pushed %s\n", image.Reference)
 	}
 	return nil

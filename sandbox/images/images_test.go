@@ -260,7 +260,8 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	defer server.Close()
 	target := strings.TrimPrefix(server.URL, "http://") + "/team-a"
 	image := build(t, checkout(t), newDir(t), "journal-api")
-	if err := Push(t.Context(), []Image{image}, target, io.Discard); err != nil {
+	pushed := []Image{image}
+	if err := Push(t.Context(), pushed, target, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	reference, err := image.In(target)
@@ -274,6 +275,10 @@ func TestPushedImagesAreTheBuiltOnes(t *testing.T) {
 	got, err := remote.Image(tag)
 	if err != nil {
 		t.Fatal(err)
+	}
+	digest, err := got.Digest()
+	if err != nil || pushed[0].Digest != digest.String() {
+		t.Errorf("pushed as %q, want the digest %s of the registry (%v)", pushed[0].Digest, digest, err)
 	}
 	gotConfig, err1 := got.ConfigName()
 	wantConfig, err2 := open(t, image).ConfigName()

@@ -140,12 +140,14 @@ func debianLayers(ctx context.Context, root string, own files) ([]v1.Layer, erro
 	return []v1.Layer{system, layer}, err
 }
 
-// goLayer returns a layer with one static program. It has its package's name, and depends only on its source and on Go.
+// goLayer returns a layer with one static program. It has its package's name, and depends only on its source and on Go's version:
+// flags and processor levels of who builds it do not count. The flags are those of the Makefile, which share what is compiled.
 func goLayer(module, source string) func(context.Context) ([]v1.Layer, error) {
 	return programLayer(filepath.Base(filepath.Join(module, source)), func(ctx context.Context) (string, error) {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/dev/stdout", source)
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", "/dev/stdout", source)
 		cmd.Dir = module
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off", "GOAMD64=v1", "GOARM64=v8.0",
+			"GOFLAGS=-trimpath -buildvcs=false -gcflags=all=-dwarf=false")
 		return command.Output(cmd)
 	})
 }

@@ -174,6 +174,9 @@ func (s *sandbox) images(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if image.Digest != "" {
+			reference += "@" + image.Digest // the content that was pushed, whatever the tag becomes
+		}
 		fmt.Fprintf(s.out, "%s: %s\n", image.ConfigKey, reference)
 	}
 	return nil

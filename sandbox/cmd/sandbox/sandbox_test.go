@@ -190,7 +190,7 @@ func TestMakeImagesPushesToARegistryAndPrintsWhatAStackTakes(t *testing.T) {
 	}
 	for key, name := range map[string]string{"api.image": "journal-api", "claims.image": "namespace-controller", "frontend.image": "journal-web", "redis.image": "redis", "redis.exporter.image": "redis_exporter"} {
 		t.Run(key, func(t *testing.T) {
-			if !strings.HasPrefix(keys[key], target+"/"+name+":") {
+			if !strings.HasPrefix(keys[key], target+"/"+name+":") || !strings.Contains(keys[key], "@sha256:") {
 				t.Errorf("is %q", keys[key])
 			}
 			if _, err := crane.Digest(keys[key]); err != nil {
