@@ -57,6 +57,26 @@ preview: go ## show what `make up` would change
 render: go ## the objects of STACK as plain YAML, for kubectl, Argo CD or Flux: make render STACK=prod, into rendered/prod or OUT
 	@$(GO) run ./render --stack $(STACK) $(if $(OUT),--out $(OUT))
 
+# go run would make 1 of every exit code.
+DEPLOY := bin/deploy
+
+.PHONY: $(DEPLOY)
+$(DEPLOY): go
+	@$(GO) build -o $@ ./deploy
+
+.PHONY: plan
+plan: $(DEPLOY) ## what an update of STACK would do, written down to be reviewed: make plan STACK=prod, into plans/prod or OUT
+	@$(DEPLOY) plan --stack $(STACK) $(if $(OUT),--out $(OUT))
+
+.PHONY: apply
+apply: $(DEPLOY) ## do exactly what a plan says, or refuse before anything changes: make apply PLAN=plans/prod
+	@test -n "$(PLAN)" || { echo 'PLAN is missing: write the folder that make plan has printed, such as make apply PLAN=plans/prod' >&2; exit 1; }
+	@$(DEPLOY) apply $(PLAN)
+
+.PHONY: drift
+drift: $(DEPLOY) ## what others have changed in the cluster since STACK was deployed, and nothing if that is nothing
+	@$(DEPLOY) drift --stack $(STACK)
+
 .PHONY: destroy
 destroy: go ## delete the stack and every journal entry, and keep the cluster
 	@$(BUILD) destroy $(WHERE) --yes

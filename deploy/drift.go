@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
+
+// drift compares the cluster with what was deployed, and changes neither. It prints nothing if they are equal. What nobody has
+// declared it does not see.
+func drift(ctx context.Context, e engine, stdout io.Writer) error {
+	var steps []step
+	err := e.run(ctx, io.Discard, func(event apitype.EngineEvent) {
+		if event.ResOutputsEvent != nil {
+			steps = append(steps, step{event.ResOutputsEvent.Metadata})
+		}
+	}, "refresh", "--json", "--preview-only", "--expect-no-changes", "--parallel", parallel)
+	if err != nil && !failed(err, exitChanges) {
+		return fmt.Errorf("the cluster was not compared with what was deployed: %w", err)
+	}
+	var found []string
+	for _, s := range sorted(steps) {
+		found = append(found, s.drifted()...)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(stdout, strings.Join(found, "\n")); err != nil {
+		return err
+	}
+	return errDrift
+}
+
+// drifted returns a line for each difference between the resource and what was deployed.
+func (s step) drifted() (lines []string) {
+	if !s.custom() {
+		return nil
+	}
+	if s.Op == apitype.OpDelete || s.New == nil {
+		return []string{s.name() + ": it is gone"}
+	}
+	for _, c := range s.changes(outputs, outputs) {
+		if c.old == hidden || c.new == hidden {
+			lines = append(lines, fmt.Sprintf("%s: %s is another secret than was deployed", s.name(), c.path))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s is %s, and %s was deployed", s.name(), c.path, c.new, c.old))
+	}
+	if len(lines) == 0 && len(s.New.InitErrors) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: it is as deployed, and does not get ready: %s", s.name(), strings.Join(s.New.InitErrors, "; ")))
+	}
+	return lines
+}
