@@ -183,7 +183,7 @@ func configuration(project, stack string) (hash string, images map[string]string
 func imagesIn(path string, value any, images map[string]string) {
 	switch value := value.(type) {
 	case string:
-		if strings.HasSuffix(strings.ToLower(path), "image") {
+		if strings.HasSuffix(strings.ToLower(path), "image") && value != "" {
 			images[path] = value
 		}
 	case []any:
