@@ -136,8 +136,8 @@ func mustKubectl(t *testing.T, args string) {
 	require.NoError(t, err, out)
 }
 
-// TestDelivery takes one stack from its first update on. Each part begins with what the part before has left.
-func TestDelivery(t *testing.T) {
+// TestPlanApplyAndDrift takes one stack from its first update on. Each part begins with what the part before has left.
+func TestPlanApplyAndDrift(t *testing.T) {
 	c := newCheckout(t)
 	for _, part := range []struct {
 		name string

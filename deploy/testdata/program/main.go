@@ -62,7 +62,7 @@ func deploy(ctx *pulumi.Context) error {
 	}
 	secrets := map[string]*random.RandomPassword{"secret": password}
 	if c.Token {
-		if secrets["token"], err = random.NewRandomPassword(ctx, "token", &random.RandomPasswordArgs{Length: pulumi.Int(30)}); err != nil {
+		if secrets["token"], err = random.NewRandomPassword(ctx, "token", &random.RandomPasswordArgs{Length: pulumi.Int(30), Special: pulumi.Bool(false)}); err != nil {
 			return err
 		}
 	}
