@@ -189,7 +189,7 @@ golden: go ## rewrite the golden files after a change that is meant
 E2E := $(GOTEST) -tags e2e -count 1 -timeout 80m
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; one group with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
 
 .PHONY: e2e-build
 e2e-build: go
@@ -212,6 +212,10 @@ endif
 e2e-programs: e2e-build
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
+endif
+ifneq ($(filter delivery,$(or $(RUN),delivery)),)
+	@$(GO) build -C sandbox/toolchain/language-go -ldflags='-s -w' -o $(CACHE)/bin/ github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go
+	@PATH=$(CACHE)/bin:$$PATH $(E2E) ./deploy
 endif
 ifneq ($(filter observe,$(or $(RUN),observe)),)
 	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
