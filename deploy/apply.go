@@ -25,10 +25,10 @@ func (p plan) apply(ctx context.Context, e engine, stdout io.Writer) error {
 		return err
 	}
 	u := update{out: stdout}
-	err = e.run(ctx, io.Discard, u.handle, "up", "--json", "--yes", "--refresh", "--parallel", parallel, "--plan", steps)
+	err = e.follow(ctx, u.handle, "up", "--yes", "--refresh", "--plan", steps)
 	switch {
 	case err != nil && !u.began:
-		return refused(fmt.Errorf("%w\nplan again, and see what is different", err))
+		return refused(err)
 	case err != nil:
 		return fmt.Errorf("the update stopped after %d of %d changes: %w\nrepair that, plan again, and apply the rest", u.done, p.changes(), err)
 	}

@@ -237,7 +237,7 @@ the plan is in `, said)
 
 func anotherClusterIsRefused(t *testing.T, c *checkout) {
 	mustKubectl(t, "delete secret secret --namespace team") // the plan does not make it
-	c.refused(t, "apply plans/prod", "refused, and nothing was changed:\n", "Secret secret: ", "plan again, and see what is different")
+	c.refused(t, "apply plans/prod", "refused, and nothing was changed:\n", "Secret secret is not as planned\n")
 	assert.Contains(t, c.plan(t), "create Secret team/secret\n")
 }
 

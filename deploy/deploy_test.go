@@ -51,7 +51,7 @@ func TestDriftNamesTheObjectAndTheField(t *testing.T) {
 	}, strings.Split(strings.TrimSpace(out.String()), "\n"))
 	args, err := os.ReadFile(filepath.Join(e.project, "args"))
 	require.NoError(t, err)
-	assert.Contains(t, string(args), "refresh --json --preview-only ", "without the flag the state would be written")
+	assert.Contains(t, string(args), "refresh --preview-only ", "without the flag the state would be written")
 }
 
 func TestWhatTheProgramReadsOfItsOwnLastOutputsIsNoDrift(t *testing.T) {
@@ -105,11 +105,18 @@ func TestTheValuesOfAViolatedPlanAreNotShown(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		u := update{out: &out}
-		err := e.run(t.Context(), &out, u.handle, "up")
-		assert.ErrorContains(t, err, "Secret::secret is not as planned")
+		err := e.follow(t.Context(), u.handle, "up")
+		assert.EqualError(t, err, "Secret secret is not as planned")
 		for _, part := range []string{"cER2", "output<string>", "map["} {
 			assert.NotContains(t, err.Error()+out.String(), part)
 		}
+	}
+}
+
+func TestAnEngineThatTellsNoStepsIsAFailure(t *testing.T) {
+	for _, code := range []int{0, exitChanges} { // an older one knows no events of a preview
+		e := recorded(t, "{\n    \"steps\": []\n}\n", "", code)
+		assert.ErrorContains(t, e.follow(t.Context(), func(apitype.EngineEvent) {}, "preview"), "install Pulumi v3.230.0 or newer")
 	}
 }
 
@@ -216,7 +223,8 @@ func TestEveryFactThatDiffersIsNamedWithTheFix(t *testing.T) {
 	var lines []string
 	for line := range strings.SplitSeq(f.differences(now).Error(), "\n") {
 		assert.Regexp(t, `^.+: the plan is made for .+, and here is .+; .*plan again$`, line)
-		lines = append(lines, line[:strings.Index(line, ": the plan")])
+		fact, _, _ := strings.Cut(line, ": the plan")
+		lines = append(lines, fact)
 	}
 	assert.Equal(t, []string{"commit", "image a.image", "image c.image", "configuration (Pulumi.yaml and Pulumi.prod.yaml)", "program (source files and modules)", "pulumi", "state of the stack"}, lines)
 }

@@ -13,11 +13,11 @@ import (
 // declared it does not see.
 func drift(ctx context.Context, e engine, stdout io.Writer) error {
 	var steps []step
-	err := e.run(ctx, io.Discard, func(event apitype.EngineEvent) {
+	err := e.follow(ctx, func(event apitype.EngineEvent) {
 		if event.ResOutputsEvent != nil {
 			steps = append(steps, step{event.ResOutputsEvent.Metadata})
 		}
-	}, "refresh", "--json", "--preview-only", "--expect-no-changes", "--parallel", parallel)
+	}, "refresh", "--preview-only", "--expect-no-changes")
 	if err != nil && !failed(err, exitChanges) {
 		return fmt.Errorf("the cluster was not compared with what was deployed: %w", err)
 	}
@@ -42,7 +42,7 @@ func (s step) drifted() (lines []string) {
 	if s.Op == apitype.OpDelete || s.New == nil {
 		return []string{s.name() + ": it is gone"}
 	}
-	for _, c := range s.changes(outputs, outputs) {
+	for _, c := range s.changes(outputs) {
 		if c.old == hidden || c.new == hidden {
 			lines = append(lines, fmt.Sprintf("%s: %s is another secret than was deployed", s.name(), c.path))
 			continue

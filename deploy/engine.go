@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,10 +68,9 @@ func failed(err error, code int) bool {
 	return errors.As(err, &f) && f.code == code
 }
 
-// run runs a command of Pulumi and gives each of its events to handle. Other lines of its output go to rest.
-func (e engine) run(ctx context.Context, rest io.Writer, handle func(apitype.EngineEvent), args ...string) error {
-	args = append(args, "--stack", e.stack, "--non-interactive", "--color", "never")
-	command := exec.CommandContext(ctx, e.program, args...)
+// command is a command of Pulumi.
+func (e engine) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, e.program, append(args, "--stack", e.stack, "--non-interactive", "--color", "never")...)
 	command.Dir = e.project
 	command.Env = append(os.Environ(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true", "PULUMI_SKIP_UPDATE_CHECK=true")
 	if os.Getenv(skipCheckpoints) == "" {
@@ -81,7 +79,22 @@ func (e engine) run(ctx context.Context, rest io.Writer, handle func(apitype.Eng
 	// One interrupt lets the engine finish what it has begun, and write its state. A second one, of the terminal, would not.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	return command
+}
+
+// output runs a command that has no events, and returns what it prints.
+func (e engine) output(ctx context.Context, args ...string) ([]byte, error) {
+	var out, stderr bytes.Buffer
+	command := e.command(ctx, args...)
+	command.Stdout, command.Stderr = &out, &stderr
+	err := command.Run()
+	return out.Bytes(), e.ended(ctx, err, nil, stderr.String())
+}
+
+// follow runs a command that previews or changes something, and gives each of its events to handle.
+func (e engine) follow(ctx context.Context, handle func(apitype.EngineEvent), args ...string) error {
 	var stderr bytes.Buffer
+	command := e.command(ctx, append(args, "--json", "--parallel", parallel)...)
 	command.Stderr = &stderr
 	stdout, err := command.StdoutPipe()
 	if err != nil {
@@ -90,24 +103,30 @@ func (e engine) run(ctx context.Context, rest io.Writer, handle func(apitype.Eng
 	if err := command.Start(); err != nil {
 		return err
 	}
-	said := said{}
-	lines := bufio.NewReader(stdout)
-	for {
-		line, err := lines.ReadBytes('\n')
+	var errs []string
+	whole := false // the summary comes last
+	for lines := bufio.NewReader(stdout); err == nil; {
+		var line []byte
+		line, err = lines.ReadBytes('\n')
 		var event apitype.EngineEvent
-		if handle == nil || json.Unmarshal(line, &event) != nil {
-			if _, err := rest.Write(line); err != nil {
-				return errors.Join(err, command.Cancel(), command.Wait())
-			}
-		} else {
-			said.take(event)
-			handle(event)
+		if json.Unmarshal(line, &event) != nil {
+			continue
 		}
-		if err != nil {
-			break
+		whole = whole || event.SummaryEvent != nil
+		if message := errorOf(event); message != "" {
+			errs = append(errs, message)
 		}
+		handle(event)
 	}
-	err = command.Wait()
+	err = e.ended(ctx, command.Wait(), errs, stderr.String())
+	if !whole && (err == nil || failed(err, exitChanges)) {
+		return fmt.Errorf("pulumi %s: it did not tell its steps; install Pulumi v3.230.0 or newer: %s", args[0], installation)
+	}
+	return err
+}
+
+// ended returns the reason of a failure.
+func (e engine) ended(ctx context.Context, err error, errs []string, stderr string) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -117,14 +136,7 @@ func (e engine) run(ctx context.Context, rest io.Writer, handle func(apitype.Eng
 	case !errors.As(err, &exit):
 		return err
 	}
-	return failure{code: exit.ExitCode(), text: e.explain(said.errors, stderr.String())}
-}
-
-// output runs a command of Pulumi that has no events, and returns what it prints.
-func (e engine) output(ctx context.Context, args ...string) ([]byte, error) {
-	var out bytes.Buffer
-	err := e.run(ctx, &out, nil, args...)
-	return out.Bytes(), err
+	return failure{code: exit.ExitCode(), text: e.explain(errs, stderr)}
 }
 
 // locked matches what Pulumi says of each lock of a stack.
@@ -136,7 +148,7 @@ func (e engine) explain(errs []string, stderr string) string {
 		who := fmt.Sprintf("%s on %s (process %s) has been changing the stack since %s", lock[1], lock[2], lock[3], lock[4])
 		host, _ := os.Hostname()
 		if pid, err := strconv.Atoi(lock[3]); err == nil && host == lock[2] && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			return fmt.Sprintf("stack %q is locked: %s, and that process is gone: remove its lock with `pulumi cancel --stack %s`, and plan again", e.stack, who, e.stack)
+			return fmt.Sprintf("stack %q is locked: %s, and that process is gone: remove its lock with `pulumi cancel --stack %s`, and try again", e.stack, who, e.stack)
 		}
 		return fmt.Sprintf("stack %q is locked: %s; wait until that has ended, and plan again; if that process is gone, remove its lock with `pulumi cancel --stack %s`",
 			e.stack, who, e.stack)
@@ -147,28 +159,34 @@ func (e engine) explain(errs []string, stderr string) string {
 	return strings.TrimPrefix(strings.TrimSpace(withoutValues(stderr)), "error: ")
 }
 
-// said are the errors of the events of a run.
-type said struct{ errors []string }
-
-func (s *said) take(event apitype.EngineEvent) {
+// errorOf is the error that an event tells, or empty.
+func errorOf(event apitype.EngineEvent) string {
 	d := event.DiagnosticEvent
 	if d == nil || d.Severity != "error" {
-		return
+		return ""
 	}
 	message := strings.TrimSpace(withoutValues(d.Message))
-	if message == "" || message == "update failed" || message == "preview failed" {
-		return
+	if message == "update failed" || message == "preview failed" {
+		return ""
 	}
-	if d.URN != "" {
-		message = nameOf(d.URN) + ": " + message
+	if name := nameOf(d.URN); d.URN != "" && !strings.HasPrefix(message, name) {
+		message = name + ": " + message
 	}
-	s.errors = append(s.errors, message)
+	return message
 }
 
-// violation matches what Pulumi says of a step that is not as planned. The values behind it are those of a Secret too.
-var violation = regexp.MustCompile(`(?s)violates plan.*`)
+// violation matches what Pulumi says of a step that is not as planned. The values behind it are also those of a Secret.
+var violation = regexp.MustCompile(`(?s)(?:resource )?(urn:\S+)? ?violates plan.*`)
 
-// withoutValues removes values that must not be seen from a message of the engine.
+// withoutValues removes the values from a message about a step that is not as planned.
 func withoutValues(message string) string {
-	return violation.ReplaceAllString(message, "is not as planned")
+	found := violation.FindStringSubmatchIndex(message)
+	if found == nil {
+		return message
+	}
+	name := "a resource"
+	if found[2] >= 0 {
+		name = nameOf(message[found[2]:found[3]])
+	}
+	return message[:found[0]] + name + " is not as planned"
 }

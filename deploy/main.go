@@ -28,8 +28,9 @@ const usage = "write deploy plan --stack prod, deploy apply plans/prod, or deplo
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(exitCode(run(ctx, os.Args[1:], os.Stdout), os.Stderr))
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	os.Exit(exitCode(err, os.Stderr))
 }
 
 // exitCode reports an error, and returns the code with which the program ends.

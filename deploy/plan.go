@@ -9,13 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"maps"
-	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
@@ -93,13 +92,13 @@ func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error
 // preview asks the engine for the steps of the next update, and lets it save its plan.
 func preview(ctx context.Context, e engine, saved string) ([]step, error) {
 	var steps []step
-	err := e.run(ctx, io.Discard, func(event apitype.EngineEvent) {
+	err := e.follow(ctx, func(event apitype.EngineEvent) {
 		if event.ResourcePreEvent != nil {
 			if s := (step{event.ResourcePreEvent.Metadata}); s.isChange() {
 				steps = append(steps, s)
 			}
 		}
-	}, "preview", "--json", "--refresh", "--parallel", parallel, "--save-plan", saved)
+	}, "preview", "--refresh", "--save-plan", saved)
 	return sorted(steps), err
 }
 

@@ -100,12 +100,13 @@ func nameOf(urn string) string {
 // change is a field with another value.
 type change struct{ path, old, new string }
 
-// changes returns the fields that differ, in the order of their names. A field whose values look alike does not differ.
-func (s step) changes(old, new func(*apitype.StepEventStateMetadata) map[string]any) (fields []change) {
+// changes returns the fields that differ in a part of the resource, in the order of their names. A field whose values look alike
+// does not differ.
+func (s step) changes(in part) (fields []change) {
 	for _, path := range slices.Sorted(maps.Keys(s.DetailedDiff)) {
 		c := change{path: path, old: hidden, new: hidden}
 		if s.Type != secretType || path == "type" || path == "immutable" { // annotations may repeat what is in there
-			c.old, c.new = valueAt(s.Old, old, path), valueAt(s.New, new, path)
+			c.old, c.new = valueAt(s.Old, in, path), valueAt(s.New, in, path)
 		}
 		if c.old != c.new || c.old == hidden {
 			fields = append(fields, c)
@@ -114,15 +115,18 @@ func (s step) changes(old, new func(*apitype.StepEventStateMetadata) map[string]
 	return fields
 }
 
+// part is what a program has declared of a resource, or what the plugin has answered.
+type part func(*apitype.StepEventStateMetadata) map[string]any
+
 func inputs(s *apitype.StepEventStateMetadata) map[string]any  { return s.Inputs }
 func outputs(s *apitype.StepEventStateMetadata) map[string]any { return s.Outputs }
 
 // valueAt returns the value at a path as JSON of one short line. It is "none" without a value.
-func valueAt(state *apitype.StepEventStateMetadata, part func(*apitype.StepEventStateMetadata) map[string]any, path string) string {
+func valueAt(state *apitype.StepEventStateMetadata, in part, path string) string {
 	if state == nil {
 		return "none"
 	}
-	var value any = part(state)
+	var value any = in(state)
 	keys, err := resource.ParsePropertyPath(path)
 	if err != nil {
 		return hidden
@@ -199,7 +203,7 @@ func (s step) describe() string {
 		text += ", which is protected"
 	}
 	var fields []string
-	for _, c := range s.changes(inputs, inputs) {
+	for _, c := range s.changes(inputs) {
 		fields = append(fields, fmt.Sprintf("%s %s -> %s", c.path, c.old, c.new))
 	}
 	if len(fields) > 0 {
