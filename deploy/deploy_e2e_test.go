@@ -207,6 +207,19 @@ func driftIsFound(t *testing.T, c *checkout) {
 	said, code = c.run(t, "drift", "--stack", "prod")
 	assert.Equal(t, 0, code, said)
 
+	mustKubectl(t, "label namespace team title=by-hand --overwrite")
+	said, code = c.run(t, "drift", "--stack", "prod")
+	assert.Equal(t, exitDrift, code)
+	assert.Equal(t, `Namespace team: metadata.labels.title is "by-hand", and "one" was deployed`+"\n", said)
+	c.refused(t, "plan --stack prod", `conflict with "kubectl-label"`, "set PULUMI_K8S_ENABLE_PATCH_FORCE=true for the plan and its apply")
+	t.Run("taken back", func(t *testing.T) {
+		t.Setenv(patchForce, "true")
+		assert.Contains(t, c.plan(t), `update Namespace team, which is protected: metadata.labels.title "by-hand" -> "one"`)
+		c.apply(t)
+	})
+	said, code = c.run(t, "drift", "--stack", "prod")
+	assert.Equal(t, 0, code, said)
+
 	t.Setenv("KUBECONFIG", "/none")
 	said, code = c.run(t, "drift", "--stack", "prod")
 	assert.Equal(t, exitFailed, code, "a failure is not drift")

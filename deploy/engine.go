@@ -23,6 +23,8 @@ const (
 	parallel = "64"
 	// skipCheckpoints lets the engine write the state once, and not after each of a thousand steps: docs/pulumi.md.
 	skipCheckpoints = "PULUMI_SKIP_CHECKPOINTS"
+	// patchForce lets Pulumi's Kubernetes plugin take back fields that others have changed.
+	patchForce = "PULUMI_K8S_ENABLE_PATCH_FORCE"
 	// The exit codes of Pulumi's command: https://www.pulumi.com/docs/iac/cli/exit-codes/
 	exitNoStack  = 6
 	exitChanges  = 7
@@ -168,6 +170,9 @@ func errorOf(event apitype.EngineEvent) string {
 	message := strings.TrimSpace(withoutValues(d.Message))
 	if message == "update failed" || message == "preview failed" {
 		return ""
+	}
+	if strings.Contains(message, "Server-Side Apply field conflict") {
+		message += "\nsomebody has changed the field, and the plan does not take it back unless it is told: set " + patchForce + "=true for the plan and its apply"
 	}
 	if name := nameOf(d.URN); d.URN != "" && !strings.HasPrefix(message, name) {
 		message = name + ": " + message

@@ -54,12 +54,12 @@ func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error
 	if err := predictable(e.stack, steps); err != nil {
 		return err
 	}
-	after, err := state(ctx, e)
+	after, err := gather(ctx, e)
 	if err != nil {
 		return err
 	}
-	if after != now.State {
-		return errors.New("another update has ended while this one was planned; plan again")
+	if err := now.differences(after); err != nil {
+		return fmt.Errorf("something has changed while the plan was made:\n%w", err)
 	}
 	text, err := os.ReadFile(saved)
 	if err != nil {
