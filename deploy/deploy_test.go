@@ -91,6 +91,8 @@ func TestAFieldWhoseValuesLookAlikeHasNotDrifted(t *testing.T) {
 	assert.Equal(t, []string{"Deployment api: it is as deployed, and does not get ready: no pod is ready"}, s.drifted())
 	s.New.Outputs["spec"] = map[string]any{"cpu": "60m"}
 	assert.Equal(t, []string{`Deployment api: spec.cpu is "60m", and "50m" was deployed`}, s.drifted())
+	s.DetailedDiff = map[string]apitype.PropertyDiff{"spec.memory": {}}
+	assert.Equal(t, []string{"Deployment api: spec.memory is another than was deployed"}, s.drifted(), "what cannot be shown has drifted all the same")
 }
 
 // What an engine has said of a Secret that was unknown when it was planned.
@@ -182,14 +184,13 @@ func TestAFingerprintIsOfWhatIsDeployed(t *testing.T) {
 
 func TestASecretIsNotShownInAPlan(t *testing.T) {
 	state := &apitype.StepEventStateMetadata{Inputs: map[string]any{
-		"open": "seen", "long": strings.Repeat("x", 500), "secret": "[secret]", "lines": "a\nb",
+		"open": "seen", "secret": "[secret]", "lines": "a\nb",
 		"list":   []any{map[string]any{"name": "A", "value": "[secret]"}},
 		"sealed": map[string]any{"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"},
 	}}
 	for path, want := range map[string]string{
 		"open": `"seen"`, "lines": `"a\nb"`, "missing": "none", "open.inner": "none", "list[3]": "none", "list[0].name": `"A"`,
 		"secret": hidden, "secret.inner": hidden, "list": hidden, "list[0]": hidden, "sealed": hidden, "sealed.inner[2]": hidden, "[": hidden,
-		"long": `"` + strings.Repeat("x", longest-1) + "…",
 	} {
 		assert.Equal(t, want, valueAt(state, inputs, path), path)
 	}
@@ -200,6 +201,26 @@ func TestASecretIsNotShownInAPlan(t *testing.T) {
 		DetailedDiff: map[string]apitype.PropertyDiff{"data.token": {}, "type": {}},
 	}}
 	assert.Equal(t, `update Secret token: data.token [secret] -> [secret], type "a" -> "b"`, secret.describe(), "even one that the program has not marked")
+}
+
+func TestALongValueIsShownWhereItDiffers(t *testing.T) {
+	x := strings.Repeat("x", 200)
+	for _, c := range [][4]string{
+		{"one", "two", "one", "two"},
+		{x + "one", x + "two", "…" + x[:57] + "one", "…" + x[:57] + "two"},
+		{"one" + x, "two" + x, "one" + x[:57] + "…", "two" + x[:57] + "…"},
+		{x + "one" + x, x + "two" + x, "…" + x[:20] + "one" + x[:37] + "…", "…" + x[:20] + "two" + x[:37] + "…"},
+		{"none", x, "none", x[:60] + "…"},
+		{x, x + "y", "…" + x[:60], "…" + x[:59] + "y"},
+	} {
+		before, after := shortened(c[0], c[1])
+		assert.Equal(t, c[2:], []string{before, after})
+	}
+	state := func(value string) *apitype.StepEventStateMetadata {
+		return &apitype.StepEventStateMetadata{Custom: true, Outputs: map[string]any{"a": value}}
+	}
+	s := step{apitype.StepEventMetadata{Op: apitype.OpUpdate, URN: "urn:pulumi:prod::journal::a:b:C::d", Old: state(x + "one"), New: state(x + "two"), Diffs: []string{"a"}}}
+	assert.Len(t, s.drifted(), 1, "a change at the end of a long value is one")
 }
 
 func TestWhatCanBeLostComesFirst(t *testing.T) {

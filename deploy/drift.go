@@ -43,11 +43,14 @@ func (s step) drifted() (lines []string) {
 		return []string{s.name() + ": it is gone"}
 	}
 	for _, c := range s.changes(outputs) {
-		if c.old == hidden || c.new == hidden {
-			lines = append(lines, fmt.Sprintf("%s: %s is another secret than was deployed", s.name(), c.path))
-			continue
+		text := fmt.Sprintf("is %s, and %s was deployed", c.new, c.old)
+		switch {
+		case c.old == hidden || c.new == hidden:
+			text = "is another secret than was deployed"
+		case c.old == c.new: // the plugin has compared more than it tells
+			text = "is another than was deployed"
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s is %s, and %s was deployed", s.name(), c.path, c.new, c.old))
+		lines = append(lines, fmt.Sprintf("%s: %s %s", s.name(), c.path, text))
 	}
 	if len(lines) == 0 && len(s.New.InitErrors) > 0 {
 		lines = append(lines, fmt.Sprintf("%s: it is as deployed, and does not get ready: %s", s.name(), strings.Join(s.New.InitErrors, "; ")))

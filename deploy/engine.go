@@ -25,7 +25,7 @@ const (
 	skipCheckpoints = "PULUMI_SKIP_CHECKPOINTS"
 	// patchForce lets Pulumi's Kubernetes plugin take back fields that others have changed.
 	patchForce = "PULUMI_K8S_ENABLE_PATCH_FORCE"
-	// The exit codes of Pulumi's command: https://www.pulumi.com/docs/iac/cli/exit-codes/
+	// The exit codes of Pulumi's command.
 	exitNoStack  = 6
 	exitChanges  = 7
 	installation = "https://www.pulumi.com/docs/install/"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -71,39 +73,33 @@ func (f facts) differences(now facts) error {
 	var errs []error
 	differs := func(what, planned, now, fix string) {
 		if planned != now {
-			errs = append(errs, fmt.Errorf("%s: the plan is made for %s, and here is %s; %s", what, planned, now, fix))
+			errs = append(errs, fmt.Errorf("%s: the plan is made for %s, and here is %s; %s", what, short(planned), short(now), fix))
 		}
 	}
-	const again = "plan again"
 	differs("commit", f.Commit, now.Commit, "check out the plan's commit, or plan again")
-	for _, path := range slices.Sorted(maps.Keys(merged(f.Images, now.Images))) {
-		differs("image "+path, orNone(f.Images[path]), orNone(now.Images[path]), again)
+	all := map[string]string{}
+	maps.Copy(all, f.Images)
+	maps.Copy(all, now.Images)
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		differs("image "+path, cmp.Or(f.Images[path], none), cmp.Or(now.Images[path], none), "plan again")
 	}
-	differs("configuration (Pulumi.yaml and Pulumi."+f.Stack+".yaml)", short(f.Configuration), short(now.Configuration), again)
-	differs("program (source files and modules)", short(f.Program), short(now.Program), "see what git ignores, or plan again")
+	differs("configuration (Pulumi.yaml and Pulumi."+f.Stack+".yaml)", f.Configuration, now.Configuration, "plan again")
+	differs("program (source files and modules)", f.Program, now.Program, "see what git ignores, or plan again")
 	differs("pulumi", f.Engine, now.Engine, "use the same version, or plan again")
-	differs("state of the stack", short(f.State), short(now.State), "another update has ended since, perhaps of this plan; plan again")
+	differs("state of the stack", f.State, now.State, "another update has ended since, perhaps of this plan; plan again")
 	return errors.Join(errs...)
 }
 
-func merged(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, b)
-	return all
-}
+// isHash matches hashes and commits, which are shown by their beginning.
+var isHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
-func orNone(text string) string {
-	if text == "" {
-		return "none"
+// short is a text, and of a hash its beginning.
+func short(text string) string {
+	if isHash.MatchString(text) {
+		return text[:12]
 	}
 	return text
 }
-
-// short is the beginning of a hash.
-func short(hash string) string { return hash[:min(len(hash), 12)] }
 
 // commit returns the commit of a checkout without changes.
 func commit(ctx context.Context, project string) (string, error) {

@@ -17,6 +17,8 @@ const (
 	longest = 60
 	// hidden is what Pulumi shows in place of a secret.
 	hidden = "[secret]"
+	// none is shown where there is no value.
+	none = "none"
 
 	secretType    = "kubernetes:core/v1:Secret"
 	passwordType  = "random:index/randomPassword:RandomPassword"
@@ -100,19 +102,48 @@ func nameOf(urn string) string {
 // change is a field with another value.
 type change struct{ path, old, new string }
 
-// changes returns the fields that differ in a part of the resource, in the order of their names. A field whose values look alike
+// changes returns the fields that differ in a part of the resource, in the order of their names. A field with twice the same value
 // does not differ.
 func (s step) changes(in part) (fields []change) {
-	for _, path := range slices.Sorted(maps.Keys(s.DetailedDiff)) {
+	paths := slices.Sorted(maps.Keys(s.DetailedDiff))
+	if len(paths) == 0 {
+		paths = slices.Sorted(slices.Values(s.Diffs)) // of a plugin that names no paths
+	}
+	for _, path := range paths {
 		c := change{path: path, old: hidden, new: hidden}
 		if s.Type != secretType || path == "type" || path == "immutable" { // annotations may repeat what is in there
 			c.old, c.new = valueAt(s.Old, in, path), valueAt(s.New, in, path)
 		}
-		if c.old != c.new || c.old == hidden {
+		if c.old != c.new || c.old == hidden || c.old == none {
+			c.old, c.new = shortened(c.old, c.new)
 			fields = append(fields, c)
 		}
 	}
 	return fields
+}
+
+// shortened returns two texts with what differs first in both of them.
+func shortened(a, b string) (shortA, shortB string) {
+	before, after := []rune(a), []rune(b)
+	same := 0
+	for same < min(len(before), len(after)) && before[same] == after[same] {
+		same++
+	}
+	cut := func(text []rune) string {
+		from := 0
+		if len(text) > longest {
+			from = max(0, min(same-longest/3, len(text)-longest))
+		}
+		short := string(text[from:min(len(text), from+longest)])
+		if from > 0 {
+			short = "…" + short
+		}
+		if from+longest < len(text) {
+			short += "…"
+		}
+		return short
+	}
+	return cut(before), cut(after)
 }
 
 // part is what a program has declared of a resource, or what the plugin has answered.
@@ -121,10 +152,10 @@ type part func(*apitype.StepEventStateMetadata) map[string]any
 func inputs(s *apitype.StepEventStateMetadata) map[string]any  { return s.Inputs }
 func outputs(s *apitype.StepEventStateMetadata) map[string]any { return s.Outputs }
 
-// valueAt returns the value at a path as JSON of one short line. It is "none" without a value.
+// valueAt returns the value at a path as JSON in one line.
 func valueAt(state *apitype.StepEventStateMetadata, in part, path string) string {
 	if state == nil {
-		return "none"
+		return none
 	}
 	var value any = in(state)
 	keys, err := resource.ParsePropertyPath(path)
@@ -142,20 +173,20 @@ func valueAt(state *apitype.StepEventStateMetadata, in part, path string) string
 		case []any:
 			i, isIndex := key.(int)
 			if !isIndex || i < 0 || i >= len(inner) {
-				return "none"
+				return none
 			}
 			value = inner[i]
 		case string:
 			if inner == hidden {
 				return hidden
 			}
-			return "none"
+			return none
 		default:
-			return "none"
+			return none
 		}
 	}
 	if value == nil {
-		return "none"
+		return none
 	}
 	if holdsSecret(value) {
 		return hidden
@@ -163,9 +194,6 @@ func valueAt(state *apitype.StepEventStateMetadata, in part, path string) string
 	text, err := json.Marshal(value)
 	if err != nil {
 		return hidden
-	}
-	if runes := []rune(string(text)); len(runes) > longest {
-		return string(runes[:longest]) + "…"
 	}
 	return string(text)
 }
