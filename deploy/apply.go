@@ -70,7 +70,8 @@ func (u *update) handle(event apitype.EngineEvent) {
 			fmt.Fprintf(u.out, "%s %s\n", s.Op, s.name())
 		}
 	case event.DiagnosticEvent != nil && event.DiagnosticEvent.Severity == "warning":
-		if message := strings.TrimSpace(withoutValues(event.DiagnosticEvent.Message)); !strings.HasPrefix(message, "using pulumi-resource-") {
+		message := strings.TrimSpace(withoutValues(event.DiagnosticEvent.Message))
+		if !strings.HasPrefix(message, "using pulumi-resource-") { // where the plugin was found
 			fmt.Fprintln(u.out, message)
 		}
 	}

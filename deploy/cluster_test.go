@@ -66,9 +66,9 @@ func startCluster(ctx context.Context, folder string) (ended []func(), err error
 	files := map[string]string{
 		"key":    string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})),
 		"tokens": "token,admin,1,system:masters\n",
-		"kubeconfig": fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: one, contexts: [{name: one, context: {cluster: one, user: one}}],
-  clusters: [{name: one, cluster: {server: "https://127.0.0.1:%d", certificate-authority: %q}}], users: [{name: one, user: {token: token}}]}`,
-			server, path("certs/apiserver.crt")),
+		"kubeconfig": fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: one,
+  contexts: [{name: one, context: {cluster: one, user: one}}], users: [{name: one, user: {token: token}}],
+  clusters: [{name: one, cluster: {server: "https://127.0.0.1:%d", certificate-authority: %q}}]}`, server, path("certs/apiserver.crt")),
 	}
 	for name, text := range files {
 		err = errors.Join(err, os.WriteFile(path(name), []byte(text), 0o600))
@@ -81,8 +81,8 @@ func startCluster(ctx context.Context, folder string) (ended []func(), err error
 		},
 		{
 			"kube-apiserver", fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", etcd), fmt.Sprintf("--secure-port=%d", server),
-			"--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", "--cert-dir=" + path("certs"), "--service-account-key-file=" + path("key"),
-			"--service-account-signing-key-file=" + path("key"), "--service-account-issuer=https://kubernetes.default.svc",
+			"--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", "--cert-dir=" + path("certs"),
+			"--service-account-key-file=" + path("key"), "--service-account-signing-key-file=" + path("key"), "--service-account-issuer=https://kubernetes.default.svc",
 			"--token-auth-file=" + path("tokens"), "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount",
 		},
 	} {

@@ -240,7 +240,8 @@ the plan is in `, said)
 	c.refused(t, "apply plans/prod", "refused, and nothing was changed:\n", "the checkout has changes that are not committed: M main.go")
 	c.shell(t, "git stash --quiet")
 	c.app(t, `{title: two, extra: false, image: "registry.example.com/api:v1"}`)
-	c.refused(t, "apply plans/prod", "commit: the plan is made for ", "image program:app.image: the plan is made for none, and here is registry.example.com/api:v1",
+	c.refused(t, "apply plans/prod", "commit: the plan is made for ",
+		"image program:app.image: the plan is made for none, and here is registry.example.com/api:v1",
 		"configuration (Pulumi.yaml and Pulumi.prod.yaml): ")
 	c.shell(t, "git reset --quiet --hard HEAD~1")
 	c.write(t, "local.go", "package main\n\nfunc init() { println(1) }\n") // git ignores it
@@ -259,14 +260,16 @@ func planIsAppliedOnce(t *testing.T, c *checkout) {
 	assert.Contains(t, said, "replace ConfigMap team/settings\n")
 	assert.Contains(t, said, "delete ConfigMap team/extra\n")
 	assert.Contains(t, said, "stack prod is as planned: 4 changes\n")
-	c.refused(t, "apply plans/prod", "state of the stack: the plan is made for ", "another update has ended since, perhaps of this plan; plan again")
+	c.refused(t, "apply plans/prod", "state of the stack: the plan is made for ",
+		"another update has ended since, perhaps of this plan; plan again")
 	assert.Contains(t, c.plan(t), ": no changes\n")
 }
 
 func stalePlanIsRefused(t *testing.T, c *checkout) {
 	c.app(t, "{title: three, extra: false}")
 	c.plan(t)
-	c.shell(t, "git checkout --quiet HEAD~1 && sed -i 's/extra: false/extra: true/' Pulumi.prod.yaml && pulumi up --yes --skip-preview --stack prod && git checkout --quiet --force -")
+	c.shell(t, "git checkout --quiet HEAD~1 && sed -i 's/extra: false/extra: true/' Pulumi.prod.yaml")
+	c.shell(t, "pulumi up --yes --skip-preview --stack prod && git checkout --quiet --force -")
 	c.refused(t, "apply plans/prod", "state of the stack: the plan is made for ")
 	assert.Contains(t, c.plan(t), "delete ConfigMap team/extra\n")
 	c.apply(t)
@@ -274,7 +277,8 @@ func stalePlanIsRefused(t *testing.T, c *checkout) {
 
 func unknownSecretIsRefused(t *testing.T, c *checkout) {
 	c.app(t, "{title: three, extra: false, token: true}")
-	c.refused(t, "plan --stack prod", "RandomPassword token is yet to be made", "`pulumi up --yes --skip-preview --stack prod --target '**:RandomPassword::*'`")
+	c.refused(t, "plan --stack prod", "RandomPassword token is yet to be made",
+		"`pulumi up --yes --skip-preview --stack prod --target '**:RandomPassword::*'`")
 	_, err := os.Stat(filepath.Join(c.dir, "plans/prod", factsName))
 	assert.ErrorIs(t, err, os.ErrNotExist, "half a plan is left")
 	c.shell(t, "git reset --quiet --hard HEAD~1")

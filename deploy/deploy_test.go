@@ -20,7 +20,7 @@ func recorded(t *testing.T, events, stderr string, code int) engine {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "pulumi")
-	script := fmt.Sprintf("#!/bin/sh\ncat %q\necho \"$@\" > %q\ncat %q >&2\nexit %d\n", filepath.Join(dir, "events"), filepath.Join(dir, "args"), filepath.Join(dir, "stderr"), code)
+	script := fmt.Sprintf("#!/bin/sh\ncd %q\ncat events\necho \"$@\" > args\ncat stderr >&2\nexit %d\n", dir, code)
 	require.NoError(t, errors.Join(
 		os.WriteFile(program, []byte(script), 0o700),
 		os.WriteFile(filepath.Join(dir, "events"), []byte(events), 0o600),
@@ -45,9 +45,11 @@ func TestDriftNamesTheObjectAndTheField(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"ConfigMap team/extra: it is gone",
 		`ConfigMap team/settings: data.title is "by-hand", and "one" was deployed`,
-		`Namespace team: metadata.labels is {"kubernetes.io/metadata.name":"team"}, and {"kubernetes.io/metadata.name":"team","title":"one"} was deployed`,
+		`Namespace team: metadata.labels is {"kubernetes.io/metadata.name":"team"}, and ` +
+			`{"kubernetes.io/metadata.name":"team","title":"one"} was deployed`,
 		"Secret team/secret: data.password is another secret than was deployed",
-		"Deployment team/api: it is as deployed, and does not get ready: Resource 'api' was created but failed to initialize; Minimum number of live Pods was not attained",
+		"Deployment team/api: it is as deployed, and does not get ready: " +
+			"Resource 'api' was created but failed to initialize; Minimum number of live Pods was not attained",
 	}, strings.Split(strings.TrimSpace(out.String()), "\n"))
 	args, err := os.ReadFile(filepath.Join(e.project, "args"))
 	require.NoError(t, err)

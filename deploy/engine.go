@@ -172,7 +172,7 @@ func errorOf(event apitype.EngineEvent) string {
 		return ""
 	}
 	if strings.Contains(message, "Server-Side Apply field conflict") {
-		message += "\nsomebody has changed the field, and the plan does not take it back unless it is told: set " + patchForce + "=true for the plan and its apply"
+		message += "\nsomebody has changed the field; to take it back, set " + patchForce + "=true for the plan and its apply"
 	}
 	if name := nameOf(d.URN); d.URN != "" && !strings.HasPrefix(message, name) {
 		message = name + ": " + message

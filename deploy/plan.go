@@ -69,24 +69,32 @@ func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error
 	for _, s := range steps {
 		now.Changes[string(s.Op)]++
 	}
-	bound, err := json.MarshalIndent(now, "", "  ")
+	summary := summarize(now, steps)
+	if err := (plan{dir: out, facts: now}).write(text, summary); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%sthe plan is in %s; apply it with `make apply PLAN=%s`\n", summary, out, out)
+	return err
+}
+
+// write writes the files of a plan, for the owner alone.
+func (p plan) write(steps []byte, summary string) error {
+	bound, err := json.MarshalIndent(p.facts, "", "  ")
 	if err != nil {
 		return err
 	}
-	summary := summarize(now, steps)
-	if err := os.MkdirAll(out, 0o700); err != nil {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}
 	for _, file := range []struct {
 		name string
 		text []byte
-	}{{stepsName, text}, {summaryName, []byte(summary)}, {factsName, append(bound, '\n')}} {
-		if err := os.WriteFile(filepath.Join(out, file.name), file.text, 0o600); err != nil {
+	}{{stepsName, steps}, {summaryName, []byte(summary)}, {factsName, append(bound, '\n')}} { // without the facts there is no plan
+		if err := os.WriteFile(filepath.Join(p.dir, file.name), file.text, 0o600); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(stdout, "%sthe plan is in %s; apply it with `make apply PLAN=%s`\n", summary, out, out)
-	return err
+	return nil
 }
 
 // preview asks the engine for the steps of the next update, and lets it save its plan.
