@@ -216,7 +216,8 @@ func TestALongValueIsShownWhereItDiffers(t *testing.T) {
 		{x, x + "y", "…" + x[:60], "…" + x[:59] + "y"},
 	} {
 		before, after := shortened(c[0], c[1])
-		assert.Equal(t, c[2:], []string{before, after})
+		assert.Equal(t, c[2], before)
+		assert.Equal(t, c[3], after)
 	}
 	state := func(value string) *apitype.StepEventStateMetadata {
 		return &apitype.StepEventStateMetadata{Custom: true, Outputs: map[string]any{"a": value}}
