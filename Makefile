@@ -59,6 +59,26 @@ preview: go ## show what `make up` would change
 render: go ## the objects of STACK as plain YAML, for kubectl, Argo CD or Flux: make render STACK=prod, into rendered/prod or OUT
 	@$(GO) run ./render --stack $(STACK) $(if $(OUT),--out $(OUT))
 
+# go run would make 1 of every exit code.
+DEPLOY := bin/deploy
+
+.PHONY: $(DEPLOY)
+$(DEPLOY): go
+	@$(GO) build -o $@ ./deploy
+
+.PHONY: plan
+plan: $(DEPLOY) ## what an update of STACK would do, written down to be reviewed: make plan STACK=prod, into plans/prod or OUT
+	@$(DEPLOY) plan --stack $(STACK) $(if $(OUT),--out $(OUT))
+
+.PHONY: apply
+apply: $(DEPLOY) ## do exactly what a plan says, or refuse before anything changes: make apply PLAN=plans/prod
+	@test -n "$(PLAN)" || { echo 'PLAN is missing: write the folder that make plan has printed, such as make apply PLAN=plans/prod' >&2; exit 1; }
+	@$(DEPLOY) apply $(PLAN)
+
+.PHONY: drift
+drift: $(DEPLOY) ## what others have changed in the cluster since STACK was deployed, and nothing if that is nothing
+	@$(DEPLOY) drift --stack $(STACK)
+
 .PHONY: destroy
 destroy: go ## delete the stack and every journal entry, and keep the cluster
 	@$(BUILD) destroy $(WHERE) --yes
@@ -180,7 +200,7 @@ space := $(subst ,, )
 groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
 
 .PHONY: e2e-build
 e2e-build: go
@@ -231,6 +251,10 @@ STORES := VICTORIA_LOGS=$(TOOLS)/victoria-logs VICTORIA_METRICS=$(TOOLS)/victori
 e2e-programs: e2e-build
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
 	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
+endif
+ifneq ($(filter delivery,$(or $(RUN),delivery)),)
+	@$(GO) build -C sandbox/toolchain/language-go -ldflags='-s -w' -o $(CACHE)/bin/ github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go
+	@PATH=$(CACHE)/bin:$$PATH $(E2E) ./deploy
 endif
 ifneq ($(filter observe,$(or $(RUN),observe)),)
 	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ tool
