@@ -25,7 +25,7 @@ TOOLS   := $(CACHE)/tools
 WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # The modules with our own code, and the folder with that of the log agent: its main needs all of the Collector. Mains of that kind,
 # as in sandbox/toolchain/programs, are vetted when they are built.
-MODULES := . services services/log-agent/tenantprocessor sandbox bench
+MODULES := . services services/log-agent/tenantprocessor sandbox bench tools/workflows
 
 .DEFAULT_GOAL := help
 
@@ -56,6 +56,10 @@ preview: go ## show what `make up` would change
 .PHONY: render
 render: go ## the objects of STACK as plain YAML, for kubectl, Argo CD or Flux: make render STACK=prod, into rendered/prod or OUT
 	@$(GO) run ./render --stack $(STACK) $(if $(OUT),--out $(OUT))
+
+.PHONY: render-diff
+render-diff: go ## what a change does to the objects of every stack, as Markdown: make render-diff BASE=origin/main, also into OUT
+	@$(GO) run ./render/diff --base $(or $(BASE),origin/main) $(if $(OUT),--out $(OUT))
 
 .PHONY: destroy
 destroy: go ## delete the stack and every journal entry, and keep the cluster
@@ -107,6 +111,23 @@ clean: ## delete what the compiler keeps; the sandbox and its programs stay
 .PHONY: images
 images: go ## build the images; push them with REGISTRY=registry.example.com/team
 	@$(BUILD) images $(if $(REGISTRY),--registry $(REGISTRY))
+
+## What the workflows in .github call, beside the above. docs/ci.md has their variables.
+
+.PHONY: ci-login
+ci-login: go ## in a workflow: a kubeconfig for the cluster KUBE_SERVER that logs in with GitHub's token for the job
+	@$(GO) build -C services -o $(TOOLS)/ ./ci-login
+	@$(TOOLS)/ci-login login
+
+.PHONY: comment
+comment: go ## in a workflow: the file BODY as the one comment of its kind on the PULL_REQUEST
+	@test -n "$(BODY)" || { echo 'BODY is missing: write the file of the comment, such as make comment BODY=render-diff.md' >&2; exit 1; }
+	@$(GO) run -C services ./pr-comment "$(abspath $(BODY))"
+
+.PHONY: on-main
+on-main: ## is HEAD on main? A tag may be anywhere, and production takes what was merged
+	@git merge-base --is-ancestor HEAD $(or $(BASE),origin/main) || \
+	{ echo "$$(git rev-parse HEAD) is not on $(or $(BASE),origin/main): merge it, and tag the commit of the merge" >&2; exit 1; }
 
 ## Tests
 
