@@ -192,7 +192,7 @@ space := $(subst ,, )
 groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy, toolchain or workflows
 
 .PHONY: e2e-build
 e2e-build: go
@@ -200,8 +200,8 @@ e2e-build: go
 
 .PHONY: e2e-sandbox
 e2e-sandbox: e2e-build
-ifneq ($(filter-out node toolchain,$(or $(RUN),all)),)
-	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain,$(RUN))))
+ifneq ($(filter-out node toolchain workflows,$(or $(RUN),all)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain workflows,$(RUN))))
 endif
 ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain
@@ -223,6 +223,11 @@ ifneq ($(filter observe,$(or $(RUN),observe)),)
 	@cd services && $(STORES) $(E2E) ./reader/...
 	@$(STORES) $(E2E) ./components/observe/...
 	@cd services/log-agent && $(E2E) ./...
+endif
+ifneq ($(filter workflows,$(or $(RUN),workflows)),)
+	@cd services && $(E2E) ./ci-login/...
+	@$(GO) build -C tools/act -ldflags='-s -w' -o $(TOOLS)/ github.com/nektos/act
+	@cd tools/workflows && ACT=$(TOOLS)/act $(E2E) .
 endif
 
 # The benchmark has a node of its own, with its own cache and ports, and removes it at the end.
