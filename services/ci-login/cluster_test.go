@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io/fs"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +40,7 @@ import (
 
 const (
 	audience = "https://kubernetes.example.com"
-	deployer = "oidc:repo:example/journal:environment:production"
+	deployer = "oidc:repo:example/platform:environment:production"
 )
 
 // world is an API server with the configuration of docs/ci.md, and the issuers that it knows.
@@ -158,9 +159,7 @@ func (w *world) issue(rw http.ResponseWriter, r *http.Request) {
 			"n": base64.RawURLEncoding.EncodeToString(w.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(w.key.E)).Bytes())}}})
 	case path == "/token":
 		claims := map[string]any{"aud": r.URL.Query().Get("audience")}
-		for name, value := range w.job {
-			claims[name] = value
-		}
+		maps.Copy(claims, w.job)
 		_ = json.NewEncoder(rw).Encode(map[string]string{"value": w.sign(claims)})
 	default:
 		http.NotFound(rw, r)
@@ -184,12 +183,12 @@ func (w *world) sign(claims map[string]any) string {
 
 // claimsOf are those of a job of this repository, as GitHub writes them. Pairs of a name and a value change them.
 func (w *world) claimsOf(event, environment, ref string, changed ...string) map[string]any {
-	sub := "repo:example/journal:environment:" + environment
+	sub := "repo:example/platform:environment:" + environment
 	if environment == "" {
-		sub = "repo:example/journal:" + event
+		sub = "repo:example/platform:" + event
 	}
 	now := time.Now()
-	claims := map[string]any{"iss": w.issuer.URL + "/github", "sub": sub, "repository": "example/journal", "repository_owner": "example",
+	claims := map[string]any{"iss": w.issuer.URL + "/github", "sub": sub, "repository": "example/platform", "repository_owner": "example",
 		"repository_owner_id": "1234567", "event_name": event, "ref": ref, "iat": now.Unix(), "nbf": now.Add(-time.Minute).Unix(), "exp": now.Add(5 * time.Minute).Unix()}
 	if environment != "" {
 		claims["environment"] = environment
@@ -331,7 +330,7 @@ func (w *world) othersAreRefused(t *testing.T) {
 	} {
 		_, said, err := w.login(claims)
 		if err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "refuses the token of this job, which has audience ") ||
-			!strings.Contains(said, `repository "example/journal"`) || !strings.Contains(said, "compare them with the rules of its AuthenticationConfiguration") {
+			!strings.Contains(said, `repository "example/platform"`) || !strings.Contains(said, "compare them with the rules of its AuthenticationConfiguration") {
 			t.Errorf("%s: %v: %s", sentence, err, said)
 		}
 	}
@@ -341,7 +340,7 @@ func (w *world) othersAreRefused(t *testing.T) {
 		t.Error(said, err)
 	}
 	person := map[string]any{"iss": w.issuer.URL + "/people", "aud": "kubernetes", "sub": strings.TrimPrefix(deployer, "oidc:"), "exp": time.Now().Add(time.Minute).Unix()}
-	if _, said, err := w.login(person); err != nil || !strings.HasSuffix(said, "this job is person:repo:example/journal:environment:production\n") {
+	if _, said, err := w.login(person); err != nil || !strings.HasSuffix(said, "this job is person:repo:example/platform:environment:production\n") {
 		t.Error(said, err)
 	}
 }
@@ -436,7 +435,7 @@ func (w *world) memberOfAGroup(t *testing.T) {
 }
 
 func (w *world) readersRights(t *testing.T) {
-	const reader = "oidc:repo:example/journal:environment:production-plan"
+	const reader = "oidc:repo:example/platform:environment:production-plan"
 	kinds := map[schema.GroupVersionResource]bool{}
 	for _, stack := range []string{"dev", "prod"} {
 		text, err := fs.ReadFile(os.DirFS(os.Getenv("PWD")+"/../.."), "stacks/testdata/"+stack+".yaml")
