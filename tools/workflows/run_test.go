@@ -275,7 +275,7 @@ func (w *world) aPullRequest() {
 	if r.err != nil {
 		w.t.Fatal(r.err, r.said)
 	}
-	r.called(w.t, merge, "test", "ci-login", "ci-login", "plan STACK=dev PLAN=plan", "plan STACK=prod PLAN=plan")
+	r.called(w.t, merge, "test", "ci-login", "ci-login", "plan STACK=dev", "plan STACK=prod")
 	text, made := w.github.text()
 	for _, part := range []string{"### dev\n\nNothing changes.", "### prod\n", "1 changed\n\n- `journal/deployment-frontend`", "-  replicas: 3\n+  replicas: 4"} {
 		if !strings.Contains(text, part) {
@@ -336,7 +336,7 @@ func (w *world) aMerge() {
 	if r.err != nil {
 		w.t.Fatal(r.err, r.said)
 	}
-	r.called(w.t, commit, "ci-login", "plan STACK=dev PLAN=plan", "apply PLAN=plan")
+	r.called(w.t, commit, "ci-login", "plan STACK=dev", "apply PLAN=plans/dev")
 }
 
 // tag tags the commit of the working copy, and pushes the tag.
@@ -353,7 +353,7 @@ func (w *world) aTag() {
 	if r.err != nil {
 		w.t.Fatal(r.err, r.said)
 	}
-	r.called(w.t, commit, "ci-login", "plan STACK=prod PLAN=plan", "ci-login", "apply PLAN=plan")
+	r.called(w.t, commit, "ci-login", "plan STACK=prod", "ci-login", "apply PLAN=plans/prod")
 }
 
 func (w *world) aTagElsewhere() {
@@ -373,7 +373,7 @@ func (w *world) aPlanThatFails() {
 	if r.err == nil {
 		w.t.Error(r.said)
 	}
-	r.called(w.t, commit, "ci-login", "plan STACK=prod PLAN=plan")
+	r.called(w.t, commit, "ci-login", "plan STACK=prod")
 }
 
 func (w *world) drift() {
