@@ -34,7 +34,9 @@ var (
 	target = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`)
 	// variable is all that a step may be given: what make expands runs in a shell, and others write most of what an event holds.
 	variable = regexp.MustCompile(`^\$\{\{ (vars\.\w+|secrets\.GITHUB_TOKEN|github\.event\.pull_request\.number) \}\}$`)
-	runner   = regexp.MustCompile(`^ubuntu-\d\d\.\d\d$`)
+	// folder is a folder in the checkout, and not the checkout itself.
+	folder = regexp.MustCompile(`^[\w-]+(/[\w-]+)*$`)
+	runner = regexp.MustCompile(`^ubuntu-\d\d\.\d\d$`)
 )
 
 // stateTargets read the state of a stack, or the cluster. writeTargets change them as well.
@@ -222,6 +224,9 @@ func (c *check) action(line int, a *actionlint.ExecAction) {
 	}
 	if parts[1] == "actions/checkout" && input("persist-credentials") != "false" {
 		c.fault(line, "permissions", "checkout leaves the job's token in .git for all later steps; write `with: {persist-credentials: false}`")
+	}
+	if path := input("path"); parts[1] == "actions/download-artifact" && !folder.MatchString(path) {
+		c.fault(line, "action", "the artifact is unpacked into %q, where it may replace the program; write a folder of its own, such as `path: made-by-the-change`", path)
 	}
 	if parts[1] == "pulumi/actions" && input("command") != "" {
 		c.fault(line, "action", "pulumi/actions runs %s without a bound plan; let it install pulumi, and write `run: make plan`", input("command"))

@@ -33,8 +33,6 @@ type world struct {
 	git, url string
 	github   *comments
 	api      string
-	// folder holds what one run leaves.
-	folder string
 	// number is that of the next run.
 	number int
 }
@@ -260,7 +258,7 @@ func TestWorkflows(t *testing.T) {
 		{"a tag on main goes to production as it was planned", (*world).aTag},
 		{"a tag elsewhere is refused before anything logs in", (*world).aTagElsewhere},
 		{"a release whose plan fails applies nothing", (*world).aPlanThatFails},
-		{"drift of one stack does not hide the other", (*world).drift},
+		{"drift of either stack fails the run, and both are looked at", (*world).drift},
 	} {
 		if !t.Run(part.sentence, func(t *testing.T) { w.t = t; part.run(w) }) {
 			return
@@ -276,7 +274,7 @@ func (w *world) aPullRequest() {
 		w.t.Fatal(r.err, r.said)
 	}
 	r.called(w.t, merge, "test", "ci-login", "ci-login", "plan STACK=dev", "plan STACK=prod")
-	text, made := w.github.text()
+	text, _ := w.github.text()
 	for _, part := range []string{"### dev\n\nNothing changes.", "### prod\n", "1 changed\n\n- `journal/deployment-frontend`", "-  replicas: 3\n+  replicas: 4"} {
 		if !strings.Contains(text, part) {
 			w.t.Errorf("the comment has no %q:\n%s", part, text)
@@ -287,7 +285,7 @@ func (w *world) aPullRequest() {
 	if r = w.run("pull-request.yml", "pull_request", w.pullRequest(7, "example/journal", head)); r.err != nil {
 		w.t.Fatal(r.err, r.said)
 	}
-	if text, made = w.github.text(); made != 1 || !strings.Contains(text, "+  replicas: 5") {
+	if text, made := w.github.text(); made != 1 || !strings.Contains(text, "+  replicas: 5") {
 		w.t.Errorf("%d comments were written, and the first says\n%s", made, text)
 	}
 }
