@@ -150,11 +150,14 @@ func TestAProgramThatDoesNotCompileIsSaid(t *testing.T) {
 }
 
 func TestAStackThatComesOrGoesIsCompared(t *testing.T) {
-	folder := repository(t, map[string]string{"Pulumi.old.yaml": "# a/configmap-a.yaml kind: ConfigMap"}, map[string]string{"Pulumi.new.yaml": "# a/configmap-b.yaml kind: ConfigMap"})
+	folder := repository(t, map[string]string{"Pulumi.old.yaml": "# a/configmap-a.yaml kind: ConfigMap"}, map[string]string{
+		"Pulumi.new.yaml": "# a/configmap-b.yaml kind: ConfigMap", "Pulumi.@alice <b>.yaml": "",
+	})
 	require.NoError(t, os.Remove(filepath.Join(folder, "Pulumi.old.yaml")))
 	text, err := shown(t, folder)
 	require.NoError(t, err)
 	assert.Contains(t, text, "### new\n\n1 new\n\n- `a/configmap-b`")
+	assert.NotContains(t, text, "alice", "it is no name of a stack")
 	assert.Contains(t, text, "### old\n\n🔴 **1 deleted**\n\n- `a/configmap-a`")
 }
 

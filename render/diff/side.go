@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -77,12 +78,17 @@ func output(ctx context.Context, folder, name string, args ...string) (string, e
 	return said.String(), nil
 }
 
-// stackNames returns the names of all stacks of a tree.
+// stackName is what Pulumi takes as the name of a stack.
+var stackName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+
+// stackNames returns the names of all stacks of a tree. Another name is no stack, and would not be text in a comment either.
 func (s side) stackNames() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(s.tree, "Pulumi.*.yaml"))
 	var names []string
 	for _, file := range files {
-		names = append(names, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml"))
+		if name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml"); stackName.MatchString(name) {
+			names = append(names, name)
+		}
 	}
 	return names, err
 }
