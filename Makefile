@@ -27,7 +27,7 @@ TOOLS   := $(CACHE)/tools
 WHERE   := --stack $(STACK) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
 # The modules with our own code, and the folder with that of the log agent: its main needs all of the Collector. Mains of that kind,
 # as in sandbox/toolchain/programs, are vetted when they are built.
-MODULES := . services services/log-agent/tenantprocessor sandbox bench supply
+MODULES := . services services/log-agent/tenantprocessor sandbox bench supply tools/workflows
 
 .DEFAULT_GOAL := help
 
@@ -78,6 +78,10 @@ apply: $(DEPLOY) ## do exactly what a plan says, or refuse before anything chang
 .PHONY: drift
 drift: $(DEPLOY) ## what others have changed in the cluster since STACK was deployed, and nothing if that is nothing
 	@$(DEPLOY) drift --stack $(STACK)
+
+.PHONY: render-diff
+render-diff: go ## what a change does to the objects of every stack, as Markdown: make render-diff BASE=origin/main, also into OUT
+	@$(GO) run ./render/diff --base $(or $(BASE),origin/main) $(if $(OUT),--out $(OUT))
 
 .PHONY: destroy
 destroy: go ## delete the stack and every journal entry, and keep the cluster
@@ -135,6 +139,23 @@ images: go ## build the images; push them with REGISTRY=registry.example.com/tea
 .PHONY: verify
 verify: go ## fail unless images are signed and have a bill: make verify TRUST=trust IMAGES="api.image=registry.example.com/app:1.2.3@sha256:..."
 	@$(GO) run -C supply . verify --trust $(abspath $(or $(TRUST),trust)) $(IMAGES)
+
+## What the workflows in .github call, beside the above. docs/ci.md has their variables.
+
+.PHONY: ci-login
+ci-login: go ## in a workflow: a kubeconfig for the cluster KUBE_SERVER that logs in with GitHub's token for the job
+	@$(GO) build -C services -o $(TOOLS)/ ./ci-login
+	@$(TOOLS)/ci-login login
+
+.PHONY: comment
+comment: go ## in a workflow: the file BODY as the one comment of its kind on the PULL_REQUEST
+	@test -n "$(BODY)" || { echo 'BODY is missing: write the file of the comment, such as make comment BODY=render-diff.md' >&2; exit 1; }
+	@$(GO) run -C services ./pr-comment "$(abspath $(BODY))"
+
+.PHONY: on-main
+on-main: ## is HEAD on main? A tag may be anywhere, and production takes what was merged
+	@git merge-base --is-ancestor HEAD $(or $(BASE),origin/main) || \
+	{ echo "$$(git rev-parse HEAD) is not on $(or $(BASE),origin/main): merge it, and tag the commit of the merge" >&2; exit 1; }
 
 ## Tests
 
@@ -200,7 +221,7 @@ space := $(subst ,, )
 groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy or toolchain
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy, toolchain or workflows
 
 .PHONY: e2e-build
 e2e-build: go
@@ -233,8 +254,8 @@ e2e-sandbox: e2e-build
 	@$(MAKE) e2e-sandbox RUN="journal node toolchain"
 else
 e2e-sandbox: e2e-build
-ifneq ($(filter-out node toolchain,$(or $(RUN),all)),)
-	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain,$(RUN))))
+ifneq ($(filter-out node toolchain workflows,$(or $(RUN),all)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain workflows,$(RUN))))
 endif
 ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain
@@ -261,6 +282,11 @@ ifneq ($(filter observe,$(or $(RUN),observe)),)
 	@cd services && $(STORES) $(E2E) ./reader/...
 	@$(STORES) $(E2E) ./components/observe/...
 	@cd services/log-agent && $(E2E) ./...
+endif
+ifneq ($(filter workflows,$(or $(RUN),workflows)),)
+	@cd services && $(E2E) ./ci-login/...
+	@$(GO) build -C tools/act -ldflags='-s -w' -o $(TOOLS)/ github.com/nektos/act
+	@cd tools/workflows && ACT=$(TOOLS)/act $(E2E) .
 endif
 
 # The benchmark has a node of its own, with its own cache and ports, and removes it at the end.
