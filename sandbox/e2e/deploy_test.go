@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/node"
 )
 
@@ -35,9 +34,7 @@ func TestDeploy(t *testing.T) {
 	})
 	s.types(t, setUp, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS)
-	for _, path := range []string{"redis.image", "resourceMetrics.image", images.LogStore} {
-		importAs(t, n, []string{strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+path+"' 2>/dev/null"))})
-	}
+	s.importForeign(t, n)
 	s.mustRun(t, "git add --all && git commit --quiet --message 'the stack'")
 
 	s.refuses(t, "make plan STACK=dev", "it has no state yet, and a first update cannot be planned")

@@ -51,16 +51,7 @@ func TestPulumi(t *testing.T) {
 	})
 	s.types(t, page, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
-	decided, err := stacks.Read(repository(t), stack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, kind := range cluster.Needs(decided, slices.Concat(images.Journal, images.Foreign)) {
-		reference := strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+kind.Key+"' 2>/dev/null"))
-		if !strings.HasPrefix(reference, "registry.example.com/") { // that of the stack's file, which the page leaves
-			importAs(t, n, []string{reference})
-		}
-	}
+	s.importForeign(t, n)
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
 	if said, err := s.run(doctor + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
 		t.Errorf("something is missing: %v\n%s", err, said)
@@ -226,6 +217,21 @@ func importAs(t *testing.T, n *node.Node, references []string) {
 		}
 		if err := n.ImportImage(t.Context(), archive); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// importForeign gives the node the images of others that the stack's file names and the page leaves.
+func (s *shell) importForeign(t *testing.T, n *node.Node) {
+	t.Helper()
+	decided, err := stacks.Read(repository(t), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range cluster.Needs(decided, slices.Concat(images.Journal, images.Foreign)) {
+		reference := strings.TrimSpace(s.mustRun(t, "pulumi config get --path 'journal:"+kind.Key+"' 2>/dev/null"))
+		if !strings.HasPrefix(reference, "registry.example.com/") {
+			importAs(t, n, []string{reference})
 		}
 	}
 }
