@@ -38,7 +38,7 @@ func figures(t *testing.T) {
 
 	secret := strings.Fields(unique("canary"))[1]
 	exposes(t, "alice", "alice", "e2e-figures", `e2e_voice{of="alice"} 42`)
-	exposes(t, "bob", "bob", "e2e-canary", fmt.Sprintf(`e2e_canary{word="%[1]s"} 1
+	exposes(t, "bob", "bob", "e2e-canary-figures", fmt.Sprintf(`e2e_canary{word="%[1]s"} 1
 e2e_canary{word="%[1]s",namespace="alice",tenant="alice",exported_namespace="alice",job="kubelet"} 2
 kube_resourcequota{namespace="alice",resource="pods",type="used",word="%[1]s"} 1000`, secret))
 
