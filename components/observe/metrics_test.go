@@ -91,7 +91,7 @@ func TestTheStoreOfTheFiguresIsStartedWithItsBounds(t *testing.T) {
 	store := graphtest.Find(t, g, statefulSet, "metrics-store")
 	flags := fmt.Sprint(store.Field("spec.template.spec.containers[0].args"))
 	for _, flag := range []string{
-		"-storageDataPath=/data", "-httpListenAddr=:8428", "-retentionPeriod=30d", "-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=357913941",
+		"-storageDataPath=/data", "-httpListenAddr=:8428", "-enableTCP6", "-retentionPeriod=30d", "-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=357913941",
 		"-storage.maxHourlySeries=524288", "-storage.maxDailySeries=1048576", "-promscrape.config=/etc/metrics/scrape.yaml", "-vmui.customDashboardsPath=/etc/dashboards",
 		"-search.maxQueryDuration=30s", "-search.maxMemoryPerQuery=16777216", "-enableMetadata=false", "-denyQueryTracing", "-http.disableCORS",
 	} {
@@ -103,6 +103,7 @@ func TestTheStoreOfTheFiguresIsStartedWithItsBounds(t *testing.T) {
 	annotations, _ := store.Field("spec.template.metadata.annotations").(map[string]any)
 	assert.Equal(t, "true", annotations["prometheus.io/scrape"])
 	assert.Equal(t, "8428", annotations["prometheus.io/port"])
+	assert.Contains(t, fmt.Sprint(store.Field("spec.template.spec.containers[1].args")), "-enableTCP6")
 	assert.Equal(t, "metrics-store", store.Field(`spec.template.metadata.labels["app.kubernetes.io/name"]`), "no policy would let it in")
 }
 
