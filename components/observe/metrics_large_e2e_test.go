@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 )
@@ -54,4 +55,12 @@ func TestEveryAlertIsWithinTheBoundsOfAQueryInALargeCluster(t *testing.T) {
 			s.get("/api/v1/query", url.Values{"query": {rule.Expr}})
 		}
 	}
+}
+
+// TestAKubeletThatNobodyKnowsOfIsMissed writes what there is when the store finds no node, such as without the right to.
+func TestAKubeletThatNobodyKnowsOfIsMissed(t *testing.T) {
+	s := startMetrics(t, leastMetrics().withDefaults(), "kubernetes_sd_configs:", "static_configs: [] #")
+	start := time.Now().Truncate(time.Minute).Add(-time.Hour)
+	s.write(`up{job="kube-state-metrics",namespace="journal-metrics"}`, start, start.Add(20*time.Minute), constant(1))
+	assert.Equal(t, []string{"FiguresMissing journal-metrics"}, s.replay(start.Add(2*time.Minute), start.Add(15*time.Minute)))
 }

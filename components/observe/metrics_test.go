@@ -337,7 +337,7 @@ func TestEachBrokenRuleOfTheFiguresIsReported(t *testing.T) {
 		`objects.image "": it is missing; write for example registry.k8s.io/`: func(a *MetricsServiceArgs) { a.Objects.Image = nil },
 		`alerts.image "vmalert:latest": the tag "latest" can be moved`:        func(a *MetricsServiceArgs) { a.Alerts.Image = pulumi.String("vmalert:latest") },
 		`store.retention "401": must be 1 to 400`:                             func(a *MetricsServiceArgs) { a.Store.Retention = 401 },
-		`store.interval "5": must be 10 to 60`:                               func(a *MetricsServiceArgs) { a.Store.Interval = 5 },
+		`store.interval "5": must be 10 to 60`:                                func(a *MetricsServiceArgs) { a.Store.Interval = 5 },
 		`store.series "500": below store.samples of 1000`:                     func(a *MetricsServiceArgs) { a.Store.Series = 500 },
 		`store.storage.size "10 GB": not a Kubernetes quantity`:               func(a *MetricsServiceArgs) { a.Store.Storage.Size = "10 GB" },
 		`store.resources.memoryLimit "64Mi": below the request of 128Mi`:      func(a *MetricsServiceArgs) { a.Store.Resources.MemoryLimit = "64Mi" },
