@@ -1,6 +1,6 @@
 // Package observe declares what shows how the namespaces of a cluster are used: ResourceMetrics, the resource metrics that
-// `kubectl top` shows and that HorizontalPodAutoscalers scale by; LogService, which keeps what the pods write; and Reader, by
-// which people read it with the rights that they have in the namespace.
+// `kubectl top` shows and that HorizontalPodAutoscalers scale by; LogService, which keeps what the pods write; MetricsService, which
+// keeps their figures and raises alerts; and Reader, by which people read both with the rights that they have in the namespace.
 //
 // As in the other packages, arguments are plain Go values that are checked before anything is created, and nothing here reads
 // configuration.

@@ -45,6 +45,7 @@ func (args LogServiceArgs) storePod(own workload) kube.Pod {
 		Args: pulumi.ToStringArray([]string{
 			"-storageDataPath=" + storeDir,
 			fmt.Sprintf("-httpListenAddr=:%d", logStorePort),
+			bothFamilies,
 			fmt.Sprintf("-retentionPeriod=%dd", args.Retention.Days),
 			"-retention.maxDiskSpaceUsageBytes=" + bytesOf(args.Retention.Size).FloatString(0),
 			// It refuses lines before the volume is full, and the agents keep them.

@@ -129,7 +129,7 @@ func TestTheStoreIsRestrictedAndKeepsWhatItsArgumentsSay(t *testing.T) {
 	assert.Equal(t, "restricted", labels["pod-security.kubernetes.io/enforce"])
 	store := graphtest.Find(t, g, statefulSet, "logs-store")
 	assert.Equal(t, []any{
-		"-storageDataPath=/data", "-httpListenAddr=:9428", "-retentionPeriod=14d", "-retention.maxDiskSpaceUsageBytes=17179869184",
+		"-storageDataPath=/data", "-httpListenAddr=:9428", "-enableTCP6", "-retentionPeriod=14d", "-retention.maxDiskSpaceUsageBytes=17179869184",
 		"-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=268435456", "-search.maxQueryDuration=30s", "-search.maxConcurrentRequests=16",
 		"-inmemoryDataFlushInterval=1s", "-loggerFormat=json",
 	}, store.Field("spec.template.spec.containers[0].args"))

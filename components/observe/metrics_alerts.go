@@ -42,6 +42,7 @@ func (args MetricsServiceArgs) vmalert() corev1.ContainerArgs {
 		Args: pulumi.ToStringArray([]string{
 			"-rule=" + metricsDir + "/" + alertsFile,
 			fmt.Sprintf("-httpListenAddr=:%d", vmalertPort),
+			bothFamilies,
 			"-datasource.url=" + store,
 			"-remoteRead.url=" + store, // for how long something has been so, after a restart
 			"-remoteWrite.url=" + store,

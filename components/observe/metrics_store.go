@@ -110,6 +110,7 @@ func (args MetricsServiceArgs) storeFlags() []string {
 	return slices.Concat([]string{
 		"-storageDataPath=" + storeDir,
 		fmt.Sprintf("-httpListenAddr=:%d", metricsStorePort),
+		bothFamilies,
 		fmt.Sprintf("-retentionPeriod=%dd", store.Retention),
 		// It takes no more before the volume is full.
 		bytesFlag("-storage.minFreeDiskSpaceBytes", store.Storage.Size, 1, 20),

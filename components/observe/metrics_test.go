@@ -91,7 +91,7 @@ func TestTheStoreOfTheFiguresIsStartedWithItsBounds(t *testing.T) {
 	store := graphtest.Find(t, g, statefulSet, "metrics-store")
 	flags := fmt.Sprint(store.Field("spec.template.spec.containers[0].args"))
 	for _, flag := range []string{
-		"-storageDataPath=/data", "-httpListenAddr=:8428", "-retentionPeriod=30d", "-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=357913941",
+		"-storageDataPath=/data", "-httpListenAddr=:8428", "-enableTCP6", "-retentionPeriod=30d", "-storage.minFreeDiskSpaceBytes=1073741824", "-memory.allowedBytes=357913941",
 		"-storage.maxHourlySeries=524288", "-storage.maxDailySeries=1048576", "-promscrape.config=/etc/metrics/scrape.yaml", "-vmui.customDashboardsPath=/etc/dashboards",
 		"-search.maxQueryDuration=30s", "-search.maxMemoryPerQuery=16777216", "-enableMetadata=false", "-denyQueryTracing", "-http.disableCORS",
 	} {
@@ -103,6 +103,7 @@ func TestTheStoreOfTheFiguresIsStartedWithItsBounds(t *testing.T) {
 	annotations, _ := store.Field("spec.template.metadata.annotations").(map[string]any)
 	assert.Equal(t, "true", annotations["prometheus.io/scrape"])
 	assert.Equal(t, "8428", annotations["prometheus.io/port"])
+	assert.Contains(t, fmt.Sprint(store.Field("spec.template.spec.containers[1].args")), "-enableTCP6")
 	assert.Equal(t, "metrics-store", store.Field(`spec.template.metadata.labels["app.kubernetes.io/name"]`), "no policy would let it in")
 }
 
@@ -336,7 +337,7 @@ func TestEachBrokenRuleOfTheFiguresIsReported(t *testing.T) {
 		`objects.image "": it is missing; write for example registry.k8s.io/`: func(a *MetricsServiceArgs) { a.Objects.Image = nil },
 		`alerts.image "vmalert:latest": the tag "latest" can be moved`:        func(a *MetricsServiceArgs) { a.Alerts.Image = pulumi.String("vmalert:latest") },
 		`store.retention "401": must be 1 to 400`:                             func(a *MetricsServiceArgs) { a.Store.Retention = 401 },
-		`store.interval "5": must be 10 to 60`:                               func(a *MetricsServiceArgs) { a.Store.Interval = 5 },
+		`store.interval "5": must be 10 to 60`:                                func(a *MetricsServiceArgs) { a.Store.Interval = 5 },
 		`store.series "500": below store.samples of 1000`:                     func(a *MetricsServiceArgs) { a.Store.Series = 500 },
 		`store.storage.size "10 GB": not a Kubernetes quantity`:               func(a *MetricsServiceArgs) { a.Store.Storage.Size = "10 GB" },
 		`store.resources.memoryLimit "64Mi": below the request of 128Mi`:      func(a *MetricsServiceArgs) { a.Store.Resources.MemoryLimit = "64Mi" },

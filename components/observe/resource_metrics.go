@@ -116,7 +116,7 @@ func (s *ResourceMetrics) declare(ctx *pulumi.Context, name string, a ResourceMe
 	s.Ready, err = apiServer{
 		server: metricsServer,
 		part:   kube.Part{App: metricsServerApp, PartOf: partOf, Component: "metrics", Instance: name, Image: a.Image},
-		in:     a.Namespace, group: "metrics.k8s.io", version: "v1beta1", rules: metricsRules(),
+		in:     a.Namespace, group: "metrics.k8s.io", version: "v1beta1", rules: resourceMetricsRules(),
 		replicas: a.Replicas, resources: a.Resources, certificate: a.Certificate, priorityClass: a.PriorityClass,
 		listen: "--secure-port=" + strconv.Itoa(servingPort),
 		args: pulumi.ToStringArray([]string{

@@ -13,10 +13,10 @@ import (
 // frontProxyRole is Kubernetes' role that reads by which certificate an API server is known to aggregated ones.
 const frontProxyRole = "extension-apiserver-authentication-reader"
 
-// metricsRules are what the metrics server may do: read the kubelets' figures, know which pods and nodes there are, and ask
+// resourceMetricsRules are what the metrics server may do: read the kubelets' figures, know which pods and nodes there are, and ask
 // whether a caller, whose name the API server has passed on, may read them. It may not check tokens (tokenreviews), so that
 // nobody but the API server can ask it.
-func metricsRules() rbacv1.PolicyRuleArray {
+func resourceMetricsRules() rbacv1.PolicyRuleArray {
 	return rbacv1.PolicyRuleArray{
 		kube.Rule("", []string{"get"}, "nodes/metrics"),
 		kube.Rule("", kube.ReadVerbs, "pods", "nodes"),

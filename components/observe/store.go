@@ -20,6 +20,9 @@ const storePortName = "http"
 // storeDir is where the volume of a store is.
 const storeDir = "/data"
 
+// bothFamilies is a flag of all of VictoriaMetrics' programs. Without it they neither listen nor connect by IPv6.
+const bothFamilies = "-enableTCP6"
+
 // Store is what a Reader needs to know about a store.
 type Store struct {
 	// URL is the address of the store. Required.
