@@ -327,7 +327,13 @@ func (s *realMetrics) write(series string, start, end time.Time, value func(i in
 	for i, at := 0, start; at.Before(end); i, at = i+1, at.Add(step) {
 		_, _ = fmt.Fprintf(&text, "%s %v %d\n", series, value(i), at.UnixMilli())
 	}
-	response, err := http.Post(s.url+"/api/v1/import/prometheus", "text/plain", strings.NewReader(text.String()))
+	s.imports(text.String())
+}
+
+// imports writes samples in Prometheus' text format.
+func (s *realMetrics) imports(text string) {
+	s.t.Helper()
+	response, err := http.Post(s.url+"/api/v1/import/prometheus", "text/plain", strings.NewReader(text))
 	require.NoError(s.t, err)
 	_ = response.Body.Close()
 	require.Equal(s.t, http.StatusNoContent, response.StatusCode)

@@ -127,8 +127,9 @@ func (args MetricsServiceArgs) storeFlags() []string {
 		"-enableMetadata=false",
 		"-vmui.customDashboardsPath=" + dashboardsDir,
 	}, []string{
-		"-search.maxQueryDuration=30s",    // the API server ends a read after 60 s
-		"-search.maxConcurrentRequests=4", // so that the most that each may take fits into the limit; the others wait
+		"-search.maxQueryDuration=30s", // the API server ends a read after 60 s
+		// Four of two readers, so that the most that each may take fits into the limit, and two of vmalert. The others wait.
+		"-search.maxConcurrentRequests=6",
 		bytesFlag("-search.maxMemoryPerQuery", store.Resources.MemoryLimit, 1, 64),
 		"-search.maxUniqueTimeseries=100000", "-search.maxSamplesPerQuery=100000000",
 		// The store reads figures itself, so they are there at once; the default is 30s.

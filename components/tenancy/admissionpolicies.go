@@ -71,7 +71,7 @@ func NewAdmissionPolicies(ctx *pulumi.Context, name string, args *AdmissionPolic
 		return nil, err
 	}
 	for _, policy := range []admission.Policy{
-		ingressPolicy(), routePolicy(), gatewayPolicy(), servicePolicy(), podPolicy(a.TenantPriority), podEndPolicy(), volumePolicy(), finalizerPolicy(),
+		ingressPolicy(), routePolicy(), gatewayPolicy(), servicePolicy(), podPolicy(a.TenantPriority), podEndPolicy(), podSizePolicy(), volumePolicy(), finalizerPolicy(),
 		networkPolicyPolicy(), tokenPolicy(a.TokenAudiences), tokenSecretPolicy(),
 	} {
 		policy.Namespaces = tenantNamespaces()

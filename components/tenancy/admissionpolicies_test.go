@@ -21,7 +21,7 @@ func TestTheRulesHoldForAllTenantsAndLetWhatTheyAreNotAboutThrough(t *testing.T)
 	})
 	changed := map[string]bool{}
 	policies := g.OfType(graphtest.AdmissionPolicy)
-	require.Len(t, policies, 11)
+	require.Len(t, policies, 12)
 	for _, policy := range policies {
 		assert.Equal(t, []any{map[string]any{"key": "journal.example.com/tenant", "operator": "Exists"}},
 			policy.Field("spec.matchConstraints.namespaceSelector.matchExpressions"), policy.Name)
@@ -31,7 +31,7 @@ func TestTheRulesHoldForAllTenantsAndLetWhatTheyAreNotAboutThrough(t *testing.T)
 	}
 	assert.Equal(t, map[string]bool{
 		"journal-tenant-ingresses": true, "journal-tenant-routes": true, "journal-tenant-gateways": true, "journal-tenant-services": true,
-		"journal-tenant-pods": true, "journal-tenant-volumes": true, "journal-tenant-pod-ends": false, "journal-tenant-finalizers": true,
+		"journal-tenant-pods": true, "journal-tenant-volumes": true, "journal-tenant-pod-ends": false, "journal-tenant-pod-sizes": true, "journal-tenant-finalizers": true,
 		"journal-tenant-networkpolicies": false,
 		"journal-tenant-tokens":          false, "journal-tenant-token-secrets": true,
 	}, changed, "an update that changes nothing else is let through")
@@ -92,7 +92,7 @@ func TestWhatIsFilledInIsFilledInForAllTenants(t *testing.T) {
 			continue
 		}
 		require.Len(t, policies, 2)
-		assert.Len(t, declared.Bindings, 13, "whoever waits for the bindings waits for these too")
+		assert.Len(t, declared.Bindings, 14, "whoever waits for the bindings waits for these too")
 		for _, policy := range policies {
 			assert.Contains(t, policy.Field("spec.matchConstraints.namespaceSelector.matchExpressions"), map[string]any{"key": TenantLabel, "operator": "Exists"}, policy.Name)
 			found := graphtest.Find(t, g, binding, policy.Name)

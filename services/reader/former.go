@@ -46,7 +46,7 @@ type former struct {
 }
 
 func newFormer(store victoriaMetrics, log *slog.Logger, settle time.Duration) *former {
-	return &former{store: store, log: log, settle: settle, looks: newTurns(1), clean: map[types.UID]time.Time{}}
+	return &former{store: store, log: log, settle: settle, looks: newTurns(1, queriesInAll), clean: map[types.UID]time.Time{}}
 }
 
 // isClean says whether the series of the name are known to be those of the namespace.

@@ -13,6 +13,9 @@ const (
 	queriesPerUser = 20
 	queriesInAll   = 400
 	runningPerUser = 2 // the others wait, so that a few people do not have the whole store
+	// runningMetrics is how many queries of all users run at the metric store. It answers six at once, so two readers leave two to
+	// vmalert: otherwise one person's queries would keep the alerts of all from being evaluated.
+	runningMetrics = 2
 	followsPerUser = 10
 	followsInAll   = 200
 )
@@ -49,9 +52,10 @@ func (l *limiter) take(user string) (release func(), ok bool) {
 	}, true
 }
 
-// turns lets a bounded number of queries of each user run. The others wait.
+// turns lets a bounded number of queries of each user run, and of all. The others wait.
 type turns struct {
 	perUser int
+	all     chan struct{}
 
 	mu    sync.Mutex
 	users map[string]*turn
@@ -63,8 +67,8 @@ type turn struct {
 	queries int
 }
 
-func newTurns(perUser int) *turns {
-	return &turns{perUser: perUser, users: map[string]*turn{}}
+func newTurns(perUser, inAll int) *turns {
+	return &turns{perUser: perUser, all: make(chan struct{}, inAll), users: map[string]*turn{}}
 }
 
 // wait returns when it is the user's turn, until release is called.
@@ -86,9 +90,16 @@ func (t *turns) wait(ctx context.Context, user string) (release func(), err erro
 	}
 	select {
 	case own.slots <- struct{}{}:
-		return func() { <-own.slots; leave() }, nil
 	case <-ctx.Done():
 		leave()
 		return nil, apierrors.NewTimeoutError("other queries of yours are under way; try again when they have ended", 5)
+	}
+	select {
+	case t.all <- struct{}{}:
+		return func() { <-t.all; <-own.slots; leave() }, nil
+	case <-ctx.Done():
+		<-own.slots
+		leave()
+		return nil, apierrors.NewTimeoutError("queries of others are under way; try again soon", 5)
 	}
 }

@@ -18,8 +18,9 @@ type queries struct {
 	timeout time.Duration
 }
 
-func newQueries(s store, timeout time.Duration) *queries {
-	return &queries{store: s, timeout: timeout, underWay: newLimiter(queriesPerUser, queriesInAll), running: newTurns(runningPerUser)}
+// newQueries returns queries of which a number runs at the store, and the others wait.
+func newQueries(s store, timeout time.Duration, running int) *queries {
+	return &queries{store: s, timeout: timeout, underWay: newLimiter(queriesPerUser, queriesInAll), running: newTurns(runningPerUser, running)}
 }
 
 // ask answers with what the store says, when it is the user's turn.
