@@ -115,7 +115,10 @@ func alertmanagerConfig(webhook pulumi.StringInput) pulumi.StringOutput {
 				"receiver": receiver, "group_by": []string{"namespace"}, "group_wait": "10s", "group_interval": "1m", "repeat_interval": "4h",
 			},
 			"receivers": []any{map[string]any{
-				"name": receiver, "webhook_configs": []any{map[string]any{"url": address, "send_resolved": true}},
+				"name": receiver, "webhook_configs": []any{map[string]any{
+					// A receiver elsewhere must not choose where else alerts are posted: the pod is in the cluster.
+					"url": address, "send_resolved": true, "http_config": map[string]any{"follow_redirects": false},
+				}},
 			}},
 		})
 		return string(text), err

@@ -15,9 +15,9 @@ const (
 	runningPerUser = 2 // the others wait, so that a few people do not have the whole store
 	// runningMetrics is how many queries of all users run at the metric store. It answers six at once, so two readers leave two to
 	// vmalert: otherwise one person's queries would keep the alerts of all from being evaluated.
-	runningMetrics = 2
-	followsPerUser = 10
-	followsInAll   = 200
+	runningMetrics, runningMetricsPerUser = 2, 1
+	followsPerUser                        = 10
+	followsInAll                          = 200
 )
 
 // limiter counts what is under way, by user.

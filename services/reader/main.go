@@ -196,13 +196,13 @@ func serve(ctx context.Context, o options, log *slog.Logger, clients kubernetes.
 	if o.logsURL != nil {
 		store := newVictoriaLogs(o.logsURL, log)
 		s.resources[resourceLogs] = &logs{
-			store: store, queries: newQueries(store, o.queryTimeout, queriesInAll), follows: newLimiter(followsPerUser, followsInAll),
+			store: store, queries: newQueries(store, o.queryTimeout, runningPerUser, queriesInAll), follows: newLimiter(followsPerUser, followsInAll),
 			namespaces: s.namespaces, requests: s.requests, followTimeout: o.followTimeout, stopping: ctx,
 		}
 	}
 	if o.metricsURL != nil {
 		store := newVictoriaMetrics(o.metricsURL, log, o.settle)
-		s.resources[resourceMetrics] = &metrics{store: store, queries: newQueries(store, o.queryTimeout, runningMetrics), namespaces: s.namespaces}
+		s.resources[resourceMetrics] = &metrics{store: store, queries: newQueries(store, o.queryTimeout, runningMetricsPerUser, runningMetrics), namespaces: s.namespaces}
 		go store.former.watch(running, s.namespaces)
 	}
 	ready := func() error {

@@ -18,9 +18,9 @@ type queries struct {
 	timeout time.Duration
 }
 
-// newQueries returns queries of which a number runs at the store, and the others wait.
-func newQueries(s store, timeout time.Duration, running int) *queries {
-	return &queries{store: s, timeout: timeout, underWay: newLimiter(queriesPerUser, queriesInAll), running: newTurns(runningPerUser, running)}
+// newQueries returns queries of which a number of each user and one of all run at the store, and the others wait.
+func newQueries(s store, timeout time.Duration, perUser, running int) *queries {
+	return &queries{store: s, timeout: timeout, underWay: newLimiter(queriesPerUser, queriesInAll), running: newTurns(perUser, running)}
 }
 
 // ask answers with what the store says, when it is the user's turn.
