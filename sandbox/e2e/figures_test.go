@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -99,23 +100,20 @@ func series(user, namespace, query string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return nil, fmt.Errorf("%q: %w", text, err)
-	}
 	found := map[string]string{}
-	for _, one := range answer.Data.Result {
+	for decoder := json.NewDecoder(strings.NewReader(text)); ; {
+		var one struct {
+			Metric map[string]string
+			Value  [2]any
+		}
+		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
+			return found, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
 		labels, _ := json.Marshal(one.Metric)
 		found[string(labels)] = fmt.Sprint(one.Value[1])
 	}
-	return found, nil
 }
 
 // figure waits until a user finds one series with a value.
