@@ -43,6 +43,7 @@ func figures(t *testing.T) {
 e2e_canary{word="%[1]s",namespace="alice",tenant="alice",exported_namespace="alice",job="kubelet"} 2
 kube_resourcequota{namespace="alice",resource="pods",type="used",word="%[1]s"} 1000`, secret))
 
+	successor := reuse(t)
 	for _, part := range []struct {
 		sentence string
 		test     func(*testing.T)
@@ -51,12 +52,12 @@ kube_resourcequota{namespace="alice",resource="pods",type="used",word="%[1]s"} 1
 		{"whoever has no right is refused, by list and by page", figureRights},
 		{"no query, parameter or path leaves its namespace", func(t *testing.T) { noFigureEscapes(t, secret) }},
 		{"what a pod says of itself changes neither its namespace nor its time", func(t *testing.T) { forgedFigures(t, secret) }},
-		{"a namespace's name that is given anew shows nothing of before", reusedFigures},
 		{"the commands of the page run as they are written", figuresPage},
 		{"the table of a tenant has what its namespaces use", figuresTable},
 		{"the journal's own figures are there", journalsFigures},
 		{"each alert fires by its cause, and is seen by its tenant and by no other", alerts},
 		{"the dashboards show alice's figures in a browser, and ask for nothing else", func(t *testing.T) { dashboardsInABrowser(t, secret) }},
+		{"a namespace's name that is given anew shows nothing of before", successor},
 		{"only the reader and its own pods connect to the store", metricsFenced},
 	} {
 		start := time.Now()
@@ -88,10 +89,14 @@ func readFigures(user string, args ...string) (string, error) {
 // exposes starts a pod of a user that serves metrics, and asks to be scraped.
 func exposes(t *testing.T, user, namespace, name, metrics string) {
 	t.Helper()
+	mustAs(t, user, exposing(name, metrics), "create", "--namespace", namespace, "--filename", "-")
+}
+
+// exposing is a pod that serves metrics, and asks to be scraped.
+func exposing(name, metrics string) string {
 	script := fmt.Sprintf("while :; do printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n%%s\\n' '%s' | nc -l -p 9000 > /dev/null; done", metrics)
-	manifest := strings.Replace(pod(name, tenancy.image, "{}", "sh", "-c", script), "metadata: {name: "+name+"}",
+	return strings.Replace(pod(name, tenancy.image, "{}", "sh", "-c", script), "metadata: {name: "+name+"}",
 		"metadata: {name: "+name+`, annotations: {prometheus.io/scrape: "true", prometheus.io/port: "9000"}}`, 1)
-	mustAs(t, user, manifest, "create", "--namespace", namespace, "--filename", "-")
 }
 
 // series returns what a query finds in a namespace, as a user: the values by the labels.
@@ -176,7 +181,7 @@ func figureRights(t *testing.T) {
 // noFigureEscapes asks for bob's canary as alice, in every way that was thought of. Its word is in none of the requests, so it can stand
 // in no error.
 func noFigureEscapes(t *testing.T, secret string) {
-	figure(t, "bob", "bob", `e2e_canary`, "1")
+	figure(t, "bob", "bob", fmt.Sprintf(`{word=%q,__name__="e2e_canary"}`, secret), "1")
 	inAlice := logsAPI + "/namespaces/alice/metrics"
 	queries := []string{
 		`e2e_canary`, `{__name__=~".+"}`, `{namespace="bob"}`, `{namespace="bob" or namespace="alice"}`, `{namespace=~".*"}`, `{namespace!="alice"}`,
@@ -243,8 +248,10 @@ func forgedFigures(t *testing.T, secret string) {
 	}
 }
 
-// reusedFigures deletes a namespace and gives its name anew.
-func reusedFigures(t *testing.T) {
+// reuse lets a namespace have figures, deletes it, and gives its name anew. It returns the test of what is read of it, which takes a
+// while: after a purge nothing is read until nothing late can arrive any more.
+func reuse(t *testing.T) func(*testing.T) {
+	t.Helper()
 	forget := func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=60s") }
 	t.Cleanup(forget)
 	forget() // of an interrupted run, or of the logs
@@ -253,14 +260,14 @@ func reusedFigures(t *testing.T) {
 		if _, err := tryKubectl(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/tenant: %s}}}", reused, tenant), "create", "--filename", "-"); err != nil {
 			t.Fatal(err)
 		}
-		script := fmt.Sprintf("while :; do printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n%%s\\n' '%s 1' | nc -l -p 9000 > /dev/null; done", metric)
-		manifest := strings.Replace(pod("e2e-writer", tenancy.image, "{}", "sh", "-c", script), "metadata: {name: e2e-writer}",
-			`metadata: {name: e2e-writer, annotations: {prometheus.io/scrape: "true", prometheus.io/port: "9000"}}`, 1)
 		eventually(t, 20*time.Second, func() error { // the account of the pod is made a moment after the namespace
-			_, err := tryKubectl(manifest, "create", "--namespace", reused, "--filename", "-")
+			_, err := tryKubectl(exposing("e2e-writer", metric+" 1"), "create", "--namespace", reused, "--filename", "-")
 			return err
 		})
-		eventually(t, 4*time.Minute, func() error { // after a purge nothing is read until nothing late can arrive any more
+	}
+	found := func(t *testing.T, metric string) {
+		t.Helper()
+		eventually(t, 4*time.Minute, func() error {
 			found, err := series("admin", reused, metric)
 			if err == nil && len(found) == 0 {
 				err = fmt.Errorf("no %s in %s", metric, reused)
@@ -269,11 +276,17 @@ func reusedFigures(t *testing.T) {
 		})
 	}
 	of("alice", "e2e_before")
+	found(t, "e2e_before")
 	forget()
 	of("bob", "e2e_after")
-	for _, query := range []string{"e2e_before", "last_over_time(e2e_before[1h])", "e2e_before offset 1m", `{__name__=~"e2e_before.*"}`, "max_over_time(e2e_before[1h:5s])", "count_over_time({__name__!=\"\",pod=\"e2e-writer\",__name__=\"e2e_before\"}[1d])"} {
-		if found, err := series("admin", reused, query); err != nil || len(found) > 0 {
-			t.Errorf("whoever gets the name reads %v for %s, %v", found, query, err)
+	return func(t *testing.T) {
+		found(t, "e2e_after")
+		for _, query := range []string{
+			"e2e_before", "last_over_time(e2e_before[1h])", "e2e_before offset 1m", `{__name__=~"e2e_before.*"}`, "max_over_time(e2e_before[1h:5s])", `count_over_time({__name__="e2e_before"}[1d])`,
+		} {
+			if found, err := series("admin", reused, query); err != nil || len(found) > 0 {
+				t.Errorf("whoever gets the name reads %v for %s, %v", found, query, err)
+			}
 		}
 	}
 }

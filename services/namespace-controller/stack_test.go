@@ -117,7 +117,7 @@ func TestTheControllerReadsTheClassesThatTheStackWrites(t *testing.T) {
 			kinds = append(kinds, object.GetKind())
 		}
 		slices.Sort(kinds)
-		if want := []string{"LimitRange", "NetworkPolicy", "NetworkPolicy", "NetworkPolicy", "ResourceQuota"}; !slices.Equal(kinds, want) {
+		if want := []string{"LimitRange", "NetworkPolicy", "NetworkPolicy", "NetworkPolicy", "NetworkPolicy", "ResourceQuota"}; !slices.Equal(kinds, want) {
 			t.Errorf("class %s has %v, want %v", class, kinds, want)
 		}
 		if s := read.size; s.CPU.IsZero() || s.Memory.IsZero() || s.Storage.IsZero() || s.Pods < 1 || s.Services < 1 || s.VolumeClaims < 1 || len(read.labels) == 0 {

@@ -109,7 +109,7 @@ func TestATenantOfEachClassAndAClaimOfItHaveTheSamePolicyObjects(t *testing.T) {
 func TestEveryAdmissionPolicyRefusesWhenItCannotDecide(t *testing.T) {
 	g := declareAll(t, nil)
 	policies := g.OfType(graphtest.AdmissionPolicy)
-	require.Len(t, policies, 19)
+	require.Len(t, policies, 20)
 	for _, policy := range policies {
 		assert.Equal(t, "Fail", policy.Field("spec.failurePolicy"), policy.Name)
 		binding := graphtest.Find(t, g, graphtest.AdmissionBinding, policy.Name)
