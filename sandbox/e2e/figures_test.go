@@ -252,9 +252,9 @@ func forgedFigures(t *testing.T, secret string) {
 // while: after a purge nothing is read until nothing late can arrive any more.
 func reuse(t *testing.T) func(*testing.T) {
 	t.Helper()
+	reused := strings.ToLower(strings.ReplaceAll(unique(reused), " ", "-")) // another test's name was used before
 	forget := func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=60s") }
 	t.Cleanup(forget)
-	forget() // of an interrupted run, or of the logs
 	of := func(tenant, metric string) {
 		t.Helper()
 		if _, err := tryKubectl(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/tenant: %s}}}", reused, tenant), "create", "--filename", "-"); err != nil {
