@@ -434,7 +434,7 @@ func fullVolume(t *testing.T, namespace string) {
 	node := strings.TrimSpace(kubectl(t, "get", "nodes", "--output", "jsonpath={.items[0].metadata.name}"))
 	inNode := func(command ...string) error {
 		for _, pid := range ourProcesses(t) {
-			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); strings.TrimSpace(string(name)) != "kubelet" {
+			if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); !strings.HasPrefix(string(line), "kubelet\x00") {
 				continue
 			}
 			text, err := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(pid), "--mount", "--"}, command...)...).CombinedOutput()

@@ -33,13 +33,16 @@ var expressions = []struct{ figure, expression string }{
 	{"alert", `ALERTS{alertstate="firing",job!="pods"}`},
 }
 
-// summary is one query for all figures, so that a namespace is asked once.
-var summary = func() string {
+// summary are two queries for all figures: the reader bounds the length of one.
+var summary = func() (queries []string) {
 	var parts []string
 	for _, e := range expressions {
 		parts = append(parts, fmt.Sprintf("label_set(%s, %q, %q)", e.expression, figureLabel, e.figure))
 	}
-	return "union(" + strings.Join(parts, ",\n") + ")"
+	for half := range slices.Chunk(parts, (len(parts)+1)/2) {
+		queries = append(queries, "union("+strings.Join(half, ",\n")+")")
+	}
+	return queries
 }()
 
 // figures are those of one namespace. What the store does not have is nil.

@@ -30,15 +30,20 @@ func (v *viewer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	query := v.query
-	if query == "" {
-		query = summary
+	queries := summary
+	if v.query != "" {
+		queries = []string{v.query}
 	}
 	var all []series
 	readable, err := v.api.ReadEach(ctx, v.stderr, sources, func(from observe.Source) error {
-		found, err := v.ask(ctx, from, query)
-		all = append(all, found...)
-		return err
+		for _, query := range queries {
+			found, err := v.ask(ctx, from, query)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		return nil
 	})
 	if len(readable) == 0 {
 		return err
