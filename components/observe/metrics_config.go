@@ -20,8 +20,8 @@ const (
 	alertsFile = "alerts.yaml"
 )
 
-// dashboardFiles are the dashboards of the store's page, in the order in which it shows them.
-var dashboardFiles = []string{"journal.json", "tenant.json"}
+// dashboardFiles are the dashboards of the store's page, which shows them in the order of their names.
+var dashboardFiles = []string{"namespace.json", "the-journal.json"}
 
 // configuration returns the files that the pod of the store mounts, by name: what it reads, its alerts, and its dashboards.
 func (args MetricsServiceArgs) configuration() (map[string]string, error) {

@@ -432,25 +432,21 @@ func fullVolume(t *testing.T, namespace string) {
 	t.Helper()
 	const folder = "/var/lib/e2e-full"
 	node := strings.TrimSpace(kubectl(t, "get", "nodes", "--output", "jsonpath={.items[0].metadata.name}"))
+	pid := strconv.Itoa(needsNode(t, "mounts a volume").PID)
+	inside := "/proc/" + pid + "/root"
 	inNode := func(command ...string) error {
-		for _, pid := range ourProcesses(t) {
-			if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); !strings.HasPrefix(string(line), "kubelet\x00") {
-				continue
-			}
-			text, err := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(pid), "--mount", "--"}, command...)...).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%v: %w: %s", command, err, text)
-			}
-			return nil
+		text, err := exec.Command("nsenter", append([]string{"--target", pid, "--mount", "--"}, command...)...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%v: %w: %s", command, err, text)
 		}
-		return errors.New("no kubelet runs")
+		return err
 	}
-	if err := errors.Join(inNode("mkdir", "-p", folder), inNode("mount", "-t", "tmpfs", "-o", "size=16m,mode=1777", "e2e", folder)); err != nil {
+	if err := errors.Join(os.MkdirAll(inside+folder, 0o755), inNode("mount", "-t", "tmpfs", "-o", "size=16m,mode=1777", "e2e", folder)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		eventually(t, 30*time.Second, func() error { return inNode("umount", folder) })
-		if err := inNode("rmdir", folder); err != nil {
+		if err := os.Remove(inside + folder); err != nil {
 			t.Error(err)
 		}
 	})
@@ -488,7 +484,9 @@ func dashboardsInABrowser(t *testing.T, secret string) {
 		path: "vmui/", asks: []string{"prometheus/vmui/custom-dashboards", "prometheus/api/v1/query_range"}, picture: "metrics.png", secret: secret,
 	},
 		"see a chart", chromedp.WaitVisible(`canvas`, chromedp.ByQuery),
-		"see a pod of alice", chromedp.Poll(`document.body.innerText.includes("e2e-figures")`, nil),
+		"see a pod of alice", chromedp.Poll(`(window.scrollTo(0, document.body.scrollHeight), document.body.innerText.includes("e2e-figures"))`, nil), // a chart is drawn once it is seen
+		"see more of the page", chromedp.Evaluate(`(window.scrollTo(0, 0), document.body.style.zoom = 0.5)`, nil),
+		"see the pod beside the quota", chromedp.Poll(`document.body.innerText.includes("e2e-figures")`, nil),
 	)
 }
 
