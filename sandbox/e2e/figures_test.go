@@ -317,8 +317,8 @@ func figuresTable(t *testing.T) {
 func journalsFigures(t *testing.T) {
 	namespace := world.outputs.Namespace
 	for query, value := range map[string]string{
-		`min(redis_up)`: "1",
-		`count(redis_instance_info{role="master"})`:                             "1",
+		`min(redis_up)`:                                                         "1",
+		`max(redis_connected_slaves) > bool 0`:                                  "1",
 		`sum(journal_http_requests_total) > bool 0`:                             "1",
 		`min(redis_master_link_up)`:                                             "1",
 		`count(kube_statefulset_replicas)`:                                      "1",
@@ -475,6 +475,7 @@ spec: {storageClassName: e2e-full, accessModes: [ReadWriteOnce], resources: {req
 `, folder, node, namespace))
 	manifest := pod("e2e-full", tenancy.image, "{}", "sh", "-c", "dd if=/dev/zero of=/data/full bs=1024 count=15800 && sleep 3600")
 	manifest = strings.Replace(manifest, "spec:\n", "spec:\n  volumes: [{name: data, persistentVolumeClaim: {claimName: e2e-full}}]\n", 1)
+	manifest = strings.Replace(manifest, "{name: e2e-full}", "{name: e2e-full, namespace: "+namespace+"}", 1)
 	kubectlApply(t, strings.Replace(manifest, "    command:", "    volumeMounts: [{name: data, mountPath: /data}]\n    command:", 1))
 }
 
