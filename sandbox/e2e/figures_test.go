@@ -368,7 +368,8 @@ func alerts(t *testing.T) {
 		start := time.Now()
 		fired(t, alert.user, alert.namespace, alert.name)
 		t.Logf("%s fires %s after the causes", alert.name, time.Since(start).Round(time.Second))
-		if found, err := series(alert.other, alert.others, fmt.Sprintf("ALERTS{alertname=%q}", alert.name)); err != nil || len(found) > 0 {
+		found, err := series(alert.other, alert.others, fmt.Sprintf("ALERTS{alertname=%q}", alert.name))
+		if text := fmt.Sprint(found); err != nil || strings.Contains(text, `"namespace":"`+alert.namespace+`"`) || strings.Contains(text, "e2e-restarts") {
 			t.Errorf("%s sees %v of %s in %s, %v", alert.other, found, alert.name, alert.others, err)
 		}
 	}
