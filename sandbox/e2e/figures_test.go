@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -379,53 +380,56 @@ func alerts(t *testing.T) {
 	platformAlerts(t)
 }
 
-// platformAlerts keeps a part away at a time. The reader is one of them, so what has fired is read afterwards.
+// platformAlerts keeps parts of the platform away for a while. The reader is one of them, so what has fired is read afterwards.
 func platformAlerts(t *testing.T) {
-	namespace := world.outputs.Namespace
-	for _, part := range []struct{ alert, namespace, selector, workload, of string }{
-		{"RedisReplicationBroken", namespace, "statefulset.kubernetes.io/pod-name=" + replica(t), "statefulset/redis", namespace},
-		{"LogAgentDown", "journal-log-agent", "app=log-agent", "daemonset/log-agent", "journal-log-agent"},
-		{"LogStoreDown", "journal-logs", "app=log-store", "statefulset/log-store", "journal-logs"},
-		{"ReaderDown", "journal-reader", "app=reader", "deployment/reader", "journal-reader"},
-	} {
-		t.Run(part.alert, func(t *testing.T) {
-			none := fmt.Sprintf(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: e2e-none, namespace: %s}, spec: {hard: {pods: "0"}}}`, part.namespace)
-			if _, err := tryKubectl(none, "apply", "--filename", "-"); err != nil {
-				t.Fatal(err)
-			}
-			back := func() {
-				kubectl(t, "delete", "resourcequota", "e2e-none", "--namespace", part.namespace, "--ignore-not-found")
-				kubectl(t, "rollout", "status", part.workload, "--namespace", part.namespace, "--timeout=150s")
-			}
-			t.Cleanup(back)
-			start := time.Now()
-			kubectl(t, "delete", "pods", "--namespace", part.namespace, "--selector", part.selector, "--now")
-			time.Sleep(5 * scraped * time.Second)
-			back()
-			eventually(t, time.Minute, func() error {
-				found, err := series("admin", part.of, fmt.Sprintf(`max_over_time(ALERTS{alertname=%q,alertstate="firing"}[%ds])`, part.alert, int(time.Since(start).Seconds())))
-				if err == nil && len(found) == 0 {
-					err = errors.New("it has not fired")
+	parts := []struct{ alert, namespace, selector, workload string }{
+		{"RedisReplicationBroken", world.outputs.Namespace, "statefulset.kubernetes.io/pod-name=" + lastRedis(t), "statefulset/redis"},
+		{"LogStoreDown", "journal-logs", "app=log-store", "statefulset/log-store"},
+		{"ReaderDown", "journal-reader", "app=reader", "deployment/reader"},
+		{"LogAgentDown", "journal-log-agent", "app=log-agent", "daemonset/log-agent"},
+	}
+	node := kubectl(t, "get", "nodes", "--output", "jsonpath={.items[0].metadata.name}")
+	t.Cleanup(func() { kubectl(t, "uncordon", node) })
+	kubectl(t, "cordon", node)
+	start := time.Now()
+	for _, part := range parts[:3] { // their pods find no node
+		kubectl(t, "delete", "pods", "--namespace", part.namespace, "--selector", part.selector, "--now")
+	}
+	for range 24 { // an agent that ends again and again is started with growing pauses
+		for _, agent := range agents(t) {
+			for pid, name := range processesOf(t, agent) {
+				if name == "log-agent" {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
-				return err
-			})
-			if _, err := series("alice", part.of, "ALERTS"); err == nil {
-				t.Error("alice reads it")
 			}
+		}
+		time.Sleep(4 * time.Second)
+	}
+	kubectl(t, "uncordon", node)
+	for _, part := range parts {
+		kubectl(t, "rollout", "status", part.workload, "--namespace", part.namespace, "--timeout=150s")
+	}
+	for _, part := range parts {
+		eventually(t, time.Minute, func() error {
+			found, err := series("admin", part.namespace, fmt.Sprintf(`max_over_time(ALERTS{alertname=%q,alertstate="firing"}[%ds])`, part.alert, int(time.Since(start).Seconds())))
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("%s has not fired", part.alert)
+			}
+			return err
 		})
+		if _, err := series("alice", part.namespace, "ALERTS"); err == nil {
+			t.Errorf("alice reads %s", part.alert)
+		}
 	}
 }
 
-// replica is the name of a pod of Redis that takes no writes.
-func replica(t *testing.T) string {
+// lastRedis is the name of the last pod of Redis, which is a replica.
+func lastRedis(t *testing.T) (name string) {
 	t.Helper()
 	for _, pod := range pods(t, "redis") {
-		if pod.Metadata.Labels["role"] != "primary" {
-			return pod.Metadata.Name
-		}
+		name = max(name, pod.Metadata.Name)
 	}
-	t.Fatal("Redis has no replica")
-	return ""
+	return name
 }
 
 // fullVolume gives a namespace a volume of 16 MiB, and fills it. The volumes of the sandbox's own class are folders, which have no size.
