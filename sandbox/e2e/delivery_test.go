@@ -19,7 +19,7 @@ import (
 )
 
 // needState are the keys that a rendered stack cannot have.
-var needState = []string{"resourceMetrics", "logs", "reader"}
+var needState = []string{"resourceMetrics", "logs", "metrics", "reader"}
 
 // TestDelivery deploys what `make render` writes, without Pulumi.
 func TestDelivery(t *testing.T) {
