@@ -129,7 +129,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if b.node, err = node.Start(ctx, config); err != nil {
 		return err
 	}
-	b.overrides = map[string]any{"exposure.port": b.node.HTTPPort, "resourceMetrics": nil, "logs": nil, "reader": nil} // their images are not among those below
+	b.overrides = map[string]any{"exposure.port": b.node.HTTPPort, "resourceMetrics": nil, "logs": nil, "metrics": nil, "reader": nil, "redis.exporter": nil} // their images are not among those below
 	for _, image := range built {
 		if err := b.node.ImportImage(ctx, image.Archive); err != nil {
 			return err
