@@ -16,6 +16,8 @@ const (
 	exporterPort, exporterPortName = 9121, "metrics"
 	// exporterDir is where the exporter and Redis find the password of the user monitor. It is in memory.
 	exporterDir = "/run/exporter"
+	// exporterPasswords is the file that the exporter reads.
+	exporterPasswords = exporterDir + "/passwords.json"
 	// exporterVolume is the volume there.
 	exporterVolume = "exporter"
 	// exporterConf is the end of the configuration of a Redis with an exporter.
@@ -70,27 +72,26 @@ func exporterMount(readOnly bool) corev1.VolumeMountArgs {
 // on while it is ill. It ends at once when it is told to, so that Redis has all the time for its last writes.
 //
 // Both programs that are called redis_exporter, that of the image and that of Debian, read these variables.
-func (args *RedisExporterArgs) addTo(pod *kube.Pod, redis RedisArgs, config corev1.VolumeMountArgs) {
-	address := env("REDIS_ADDR", pulumi.String(fmt.Sprintf("redis://127.0.0.1:%d", redisPort)))
+func (args *RedisExporterArgs) addTo(pod *kube.Pod) {
+	address := fmt.Sprintf("redis://127.0.0.1:%d", redisPort)
 	pod.Volumes = append(pod.Volumes, corev1.VolumeArgs{
 		Name:     pulumi.String(exporterVolume),
 		EmptyDir: corev1.EmptyDirVolumeSourceArgs{Medium: pulumi.String("Memory"), SizeLimit: pulumi.String("1Mi")},
 	})
-	pod.Before = append(pod.Before, corev1.ContainerArgs{
-		Name:         pulumi.String("exporter-password"),
-		Image:        redis.Image,
-		Command:      pulumi.ToStringArray([]string{"sh", redisConfigDir + "/exporter.sh"}),
-		Env:          corev1.EnvVarArray{address},
-		Resources:    redis.Resources.Requirements(),
-		VolumeMounts: corev1.VolumeMountArray{config, exporterMount(false)},
-	})
+	// An init container would hide from Pulumi why a pod of Redis does not start, such as an image that is not there.
+	pod.Container.Command = pulumi.ToStringArray([]string{"sh", "-c",
+		fmt.Sprintf("sh %[1]s/exporter.sh %[2]s && exec sh %[1]s/start.sh", redisConfigDir, address)})
+	// The kubelet starts the exporter after this has ended.
+	pod.Container.Lifecycle = corev1.LifecycleArgs{PostStart: corev1.LifecycleHandlerArgs{Exec: corev1.ExecActionArgs{
+		Command: pulumi.ToStringArray([]string{"sh", "-c", "until [ -s " + exporterPasswords + " ]; do sleep 1; done"}),
+	}}}
 	pod.Beside = append(pod.Beside, corev1.ContainerArgs{
 		Name:  pulumi.String("exporter"),
 		Image: args.Image,
 		Env: corev1.EnvVarArray{
-			address,
+			env("REDIS_ADDR", pulumi.String(address)),
 			env("REDIS_USER", pulumi.String("monitor")),
-			env("REDIS_PASSWORD_FILE", pulumi.String(exporterDir+"/passwords.json")),
+			env("REDIS_PASSWORD_FILE", pulumi.String(exporterPasswords)),
 			env("REDIS_EXPORTER_WEB_LISTEN_ADDRESS", pulumi.String(fmt.Sprintf(":%d", exporterPort))),
 			// A Redis that hangs is reported before the metric store gives up on the answer.
 			env("REDIS_EXPORTER_CONNECTION_TIMEOUT", pulumi.String("5s")),

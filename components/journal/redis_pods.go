@@ -89,7 +89,7 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 		corev1.VolumeMountArgs{Name: pulumi.String(kube.DataVolume), MountPath: pulumi.String("/data")},
 	}
 	if a.Exporter != nil {
-		mounts = append(mounts, exporterMount(true))
+		mounts = append(mounts, exporterMount(false))
 	}
 	pod := kube.Pod{
 		Part:                   r.part,
@@ -119,7 +119,7 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 		},
 	}
 	if a.Exporter != nil {
-		a.Exporter.addTo(&pod, a, configMount)
+		a.Exporter.addTo(&pod)
 	}
 	return pod
 }

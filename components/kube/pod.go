@@ -32,9 +32,6 @@ type Pod struct {
 	Container corev1.ContainerArgs
 	// Beside are further containers, which run as the main one does, but mount no /tmp unless they say so. None by default.
 	Beside []corev1.ContainerArgs
-	// Before are containers that run to their end, one after the other, before the others start. They run as the main one does,
-	// but mount no /tmp unless they say so. None by default.
-	Before []corev1.ContainerArgs
 	// FiguresPort is the port at which the pod serves figures, at the path /metrics. The pod's annotations name it to the metric
 	// store. By default there are no annotations, and nobody reads figures.
 	FiguresPort int
@@ -69,9 +66,6 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	var before corev1.ContainerArray
 	if p.Prepare != nil {
 		before, ignored = append(before, hardened(*p.Prepare, 0, 0)), ignoredGroup
-	}
-	for _, first := range p.Before {
-		before = append(before, hardened(first, UserID, group))
 	}
 	var affinity corev1.AffinityPtrInput
 	if p.Apart {
