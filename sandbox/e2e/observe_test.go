@@ -144,7 +144,6 @@ func scaling(t *testing.T) {
 		return nil
 	})
 	t.Logf("they are taken away after %s", time.Since(start).Round(time.Second))
-	change(t, original, nil)
 }
 
 // replicas is how many pods the API is to have.
