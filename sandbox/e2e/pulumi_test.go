@@ -107,6 +107,7 @@ func TestPulumi(t *testing.T) {
 
 	s.types(t, page, "Every other update")
 	pullSecret(t, s)
+	webhook(t, s, n)
 
 	kubectl(t, "delete", "service", "frontend", "--namespace", world.outputs.Namespace)
 	s.types(t, page, "What others have changed")
