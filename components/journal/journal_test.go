@@ -440,6 +440,16 @@ func TestAPreviewDeclaresTheSameAsAnUpdate(t *testing.T) {
 	}
 }
 
+func TestAPreviewOfAFirstUpdateLeavesTheGenerationThatIsRolledOutOpen(t *testing.T) {
+	given := func(options ...graph.Option) bool {
+		patch := graphtest.Find(t, declare(t, args(), options...), "kubernetes:apps/v1:StatefulSetPatch", "journal-redis")
+		_, is := patch.Inputs["metadata"].ObjectValue()["annotations"].ObjectValue()["journal.example.com/rolled-out-generation"]
+		return is
+	}
+	assert.False(t, given(graph.Preview()), "a plan holds the update to what the preview says")
+	assert.True(t, given())
+}
+
 func TestEveryBrokenRuleOfAJournalIsOneLineOfOneErrorAndNothingIsDeclared(t *testing.T) {
 	g, err := graph.Run(func(ctx *pulumi.Context) error {
 		_, err := journal.New(ctx, "journal", &journal.Args{

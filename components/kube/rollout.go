@@ -52,11 +52,15 @@ type AwaitArgs struct {
 // seen an update, that is the status of the previous revision, all of whose pods are ready. AwaitRollout therefore writes the
 // generation of each update into an annotation, and the engine waits again for the object that it has changed.
 func AwaitRollout(ctx *pulumi.Context, name string, set *appsv1.StatefulSet, args AwaitArgs, parent pulumi.Resource) (pulumi.CustomResource, error) {
-	generation := set.Metadata.Generation().ApplyT(func(generation *int) string {
-		if generation == nil {
-			return ""
+	generation := set.Metadata.Generation().ApplyT(func(generation *int) pulumi.StringOutput {
+		if generation == nil && ctx.DryRun() {
+			// The set's namespace is not there yet, so that the preview has asked no API server. A plan must leave room for what comes.
+			return pulumi.UnsafeUnknownOutput([]pulumi.Resource{set}).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 		}
-		return strconv.Itoa(*generation)
+		if generation == nil {
+			return pulumi.String("").ToStringOutput()
+		}
+		return pulumi.String(strconv.Itoa(*generation)).ToStringOutput()
 	}).(pulumi.StringOutput)
 	return appsv1.NewStatefulSetPatch(ctx, name, &appsv1.StatefulSetPatchArgs{
 		Metadata: metav1.ObjectMetaPatchArgs{
