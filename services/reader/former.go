@@ -116,9 +116,10 @@ func (f *former) look(ctx context.Context, sees fence) error {
 
 // notYet is the error of a namespace whose name was another's a moment ago.
 func notYet(namespace string, wait time.Duration) error {
-	seconds := int32(wait.Seconds()) + 1
+	seconds := int(wait.Seconds()) + 1
+	// Without a Retry-After: kubectl and programs with its library would wait for all of that time, and say nothing.
 	status := apierrors.NewGenericServerResponse(http.StatusServiceUnavailable, "", groupVersion.WithResource(resourceMetrics).GroupResource(),
-		"", "", int(seconds), false)
+		"", "", 0, false)
 	status.ErrStatus.Message = fmt.Sprintf("a namespace of the name %s was deleted, and its figures are still arriving; they are removed,"+
 		" and those of the new namespace are there, in %d seconds", namespace, seconds)
 	status.ErrStatus.Reason = metav1.StatusReasonServiceUnavailable

@@ -390,8 +390,8 @@ func TestANamespaceIsNotServedWhileItIsNotKnownWhoseItsSeriesAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := r.get("alice", "/namespaces/alice/metrics?query=up").is(http.StatusServiceUnavailable, "a namespace of the name alice was deleted")
-	if seconds := got.header.Get("Retry-After"); seconds != "60" && seconds != "61" && seconds != "59" {
-		t.Errorf("Retry-After %q", seconds)
+	if seconds := got.header.Get("Retry-After"); seconds != "" {
+		t.Errorf("Retry-After %q: programs wait for it without a word", seconds)
 	}
 	callers, own := asks(store.taken())
 	if len(callers) > 0 || len(own) != 1 || !answers.former["alice"] {
