@@ -57,7 +57,7 @@ func objects() (pods, all []map[string]any) {
 		}
 		const created = "2026-01-01T00:00:00Z"
 		all = append(all, map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": map[string]any{
-			"name": name, "labels": labels, "annotations": annotations, "creationTimestamp": created, "resourceVersion": "1",
+			"name": name, "uid": "namespace-" + name, "labels": labels, "annotations": annotations, "creationTimestamp": created, "resourceVersion": "1",
 		}})
 		pods = append(pods, map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": map[string]any{
 			"namespace": name, "name": "api-0", "uid": uid(name), "labels": map[string]string{"app": "api"}, "creationTimestamp": created, "resourceVersion": "1",
