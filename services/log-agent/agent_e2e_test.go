@@ -437,6 +437,7 @@ func TestAFloodOverItsShareIsCutCountedAndTold(t *testing.T) {
 	assert.Greater(t, dropped, lines/2)
 	assert.Equal(t, lines, dropped+w.number(`k8s.namespace.name:=kube-system "n=" | stats count() n`), "each line is sent or counted")
 	assert.InDelta(t, dropped*190, w.metric("journal_log_dropped_bytes_total"), float64(dropped))
+	assert.Positive(t, w.metric("otelcol_process_uptime_seconds_total"), "by it the alert LogLinesDropped knows a young agent")
 }
 
 func TestWhatAFullBufferDoesNotTakeIsCounted(t *testing.T) {
