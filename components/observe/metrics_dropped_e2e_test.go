@@ -100,3 +100,13 @@ func TestTheAlertOfDroppedLinesIsSilentWhenTheStoreComesBack(t *testing.T) {
 		assert.NotContains(t, namespace, "quiet")
 	}
 }
+
+func TestTheAlertOfDroppedLinesEndsSoonAfterItsNamespace(t *testing.T) {
+	s := startMetrics(t, leastMetrics().withDefaults(), "kubernetes_sd_configs:", "static_configs: [] #")
+	start := time.Now().Truncate(time.Minute).Add(-time.Hour)
+	burst, gone := start.Add(15*time.Minute), start.Add(17*time.Minute)
+	s.agent("agent", start, start.Add(40*time.Minute), 48*time.Hour)
+	s.write(dropped("agent", "alice"), burst, gone, constant(20))
+	assert.Contains(t, s.fires("LogLinesDropped", burst, gone), "alice")
+	assert.Empty(t, s.fires("LogLinesDropped", gone.Add(time.Minute), start.Add(40*time.Minute)))
+}
