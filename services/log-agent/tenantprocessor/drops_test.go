@@ -60,7 +60,8 @@ func TestTheCountOfANamespaceEndsWithItAndANewOneOfItsNameBeginsAtZero(t *testin
 	assert.Equal(t, 1, w.flood(alices, 4))
 	assert.Equal(t, map[string]int64{"bob": 2, "reused": 3}, w.figures("journal_log_dropped_lines"))
 	w.flood(bobs, 5)
-	assert.Equal(t, map[string]int64{"bob": 2, "reused": 3, "": 5}, w.figures("journal_log_dropped_lines"), "bob's late lines are counted, and not as alice's")
+	assert.Equal(t, map[string]int64{"bob": 2, "reused": 3, "": 5}, w.figures("journal_log_dropped_lines"),
+		"bob's late lines are counted, and not as alice's")
 	assert.Equal(t, map[string]int64{"bob": 20, "reused": 30, "": 50}, w.figures("journal_log_dropped_bytes"))
 }
 
