@@ -263,7 +263,7 @@ func TestAPodNamesNoOtherNamespaceJobOrTimeAndTheClustersServicesDo(t *testing.T
 	}
 	manyPort, _ := served(t, many.String())
 	largePort, _ := served(t, "large{a=\""+strings.Repeat("x", 2<<20)+"\"} 1\n")
-	agentPort, _ := served(t, "journal_log_dropped_lines_total{namespace=\"alice\"} 7\nagent_only 1\n")
+	agentPort, _ := served(t, "journal_log_dropped_lines_total{namespace=\"alice\"} 7\njournal_log_dropped_lines_total{namespace=\"\"} 5\nagent_only 1\n")
 	annotated := func(port, path string) map[string]string {
 		all := map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": port}
 		if path != "" {
@@ -302,6 +302,7 @@ func TestAPodNamesNoOtherNamespaceJobOrTimeAndTheClustersServicesDo(t *testing.T
 	})
 	assert.Len(t, far(`{namespace="alice"}`), 1, "alice has only what an agent says of her")
 	assert.Equal(t, "platform", far(`{namespace="alice"}`)[0]["job"])
+	assert.Len(t, far(`journal_log_dropped_lines_total{namespace=""}`), 1, "what an agent says of no namespace is nobody's")
 	for _, labels := range far(`{namespace=~"bob|journal-log-agentx"}`) {
 		assert.Equal(t, "pods", labels["job"], "%v", labels)
 	}
@@ -396,7 +397,8 @@ func TestEachAlertFiresForItsCauseAndOnlyInItsNamespace(t *testing.T) {
 		{`kube_pod_container_status_waiting_reason{job="kube-state-metrics",namespace="erin",pod="gone",container="c",reason="CrashLoopBackOff"}`, constant(1), constant(1)},
 		{`journal_claim_end_timestamp_seconds{job="platform",namespace="claim-x",tenant="alice",claim="x"}`,
 			constant(float64(ill.Add(time.Hour).Unix())), constant(float64(well.Add(2 * time.Hour).Unix()))},
-		{`journal_log_dropped_lines_total{job="platform",namespace="alice"}`, func(i int) float64 { return float64(100 + i) }, constant(1000)},
+		{`up{job="platform",app="log-agent",namespace="journal-log-agent",pod="agent"}`, constant(1), constant(1)},
+		{`journal_log_dropped_lines_total{job="platform",app="log-agent",pod="agent",namespace="alice"}`, func(i int) float64 { return float64(100 + i) }, constant(1000)},
 		{`kube_daemonset_status_desired_number_scheduled{job="kube-state-metrics",namespace="journal-log-agent",daemonset="log-agent"}`, constant(3), constant(3)},
 		{`kube_daemonset_status_number_ready{job="kube-state-metrics",namespace="journal-log-agent",daemonset="log-agent"}`, constant(2), constant(3)},
 		{`kube_statefulset_status_replicas_ready{job="kube-state-metrics",namespace="journal-logs",statefulset="log-store"}`, constant(0), constant(1)},

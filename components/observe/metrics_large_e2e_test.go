@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gopkg.in/yaml.v3"
 )
 
 // TestEveryAlertIsWithinTheBoundsOfAQueryInALargeCluster asks the store, with the memory that it has by default, what the alerts ask
@@ -29,6 +28,10 @@ func TestEveryAlertIsWithinTheBoundsOfAQueryInALargeCluster(t *testing.T) {
 		_, _ = fmt.Fprintf(&text, "kube_pod_container_status_restarts_total{%s,container=\"c\"} 50 %d\n", pod, at)
 		_, _ = fmt.Fprintf(&text, "kube_pod_container_status_waiting_reason{%s,container=\"c\",reason=\"CrashLoopBackOff\"} 1 %d\n", pod, at)
 		_, _ = fmt.Fprintf(&text, "scrape_series_current{namespace=\"tenant-%d\",pod=\"pod-%d\",job=\"pods\"} 1 %d\n", i/20, i, at)
+		// 20 agents count for each tenant.
+		agent := fmt.Sprintf(`job="platform",app="log-agent",pod="agent-%d"`, i%20)
+		_, _ = fmt.Fprintf(&text, "journal_log_dropped_lines_total{%s,namespace=\"tenant-%d\"} 1 %d\n", agent, i/20, at)
+		_, _ = fmt.Fprintf(&text, "otelcol_process_uptime_seconds_total{%s,namespace=\"journal-log-agent\"} 60 %d\n", agent, at)
 		for _, kind := range []string{"available", "capacity"} {
 			_, _ = fmt.Fprintf(&text, "kubelet_volume_stats_%s_bytes{namespace=\"tenant-%d\",persistentvolumeclaim=\"data-%d\",job=\"kubelet\"} 1 %d\n", kind, i/20, i, at)
 		}
@@ -40,20 +43,8 @@ func TestEveryAlertIsWithinTheBoundsOfAQueryInALargeCluster(t *testing.T) {
 	s.get("/internal/force_flush", nil)
 	// What FiguresDropped says to ask.
 	require.Contains(t, s.get("/api/v1/query", url.Values{"query": {`topk(10, scrape_series_current{job="pods"})`}}), "tenant-")
-	files, err := leastMetrics().withDefaults().configuration()
-	require.NoError(t, err)
-	var rules struct {
-		Groups []struct {
-			Rules []struct {
-				Expr string `yaml:"expr"`
-			} `yaml:"rules"`
-		} `yaml:"groups"`
-	}
-	require.NoError(t, yaml.Unmarshal([]byte(files[alertsFile]), &rules))
-	for _, group := range rules.Groups {
-		for _, rule := range group.Rules {
-			s.get("/api/v1/query", url.Values{"query": {rule.Expr}})
-		}
+	for _, rule := range alertRules(t) {
+		s.get("/api/v1/query", url.Values{"query": {rule.Expr}})
 	}
 }
 

@@ -57,7 +57,7 @@ func objects() (pods, all []map[string]any) {
 		}
 		const created = "2026-01-01T00:00:00Z"
 		all = append(all, map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": map[string]any{
-			"name": name, "labels": labels, "annotations": annotations, "creationTimestamp": created, "resourceVersion": "1",
+			"name": name, "uid": "namespace-" + name, "labels": labels, "annotations": annotations, "creationTimestamp": created, "resourceVersion": "1",
 		}})
 		pods = append(pods, map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": map[string]any{
 			"namespace": name, "name": "api-0", "uid": uid(name), "labels": map[string]string{"app": "api"}, "creationTimestamp": created, "resourceVersion": "1",
@@ -437,6 +437,7 @@ func TestAFloodOverItsShareIsCutCountedAndTold(t *testing.T) {
 	assert.Greater(t, dropped, lines/2)
 	assert.Equal(t, lines, dropped+w.number(`k8s.namespace.name:=kube-system "n=" | stats count() n`), "each line is sent or counted")
 	assert.InDelta(t, dropped*190, w.metric("journal_log_dropped_bytes_total"), float64(dropped))
+	assert.Positive(t, w.metric("otelcol_process_uptime_seconds_total"), "by it the alert LogLinesDropped knows a young agent")
 }
 
 func TestWhatAFullBufferDoesNotTakeIsCounted(t *testing.T) {

@@ -43,6 +43,8 @@ type former struct {
 
 	mu    sync.Mutex
 	clean map[types.UID]time.Time
+	// away is since when the store does not answer. It is zero while it does.
+	away time.Time
 }
 
 func newFormer(store victoriaMetrics, log *slog.Logger, settle time.Duration) *former {
@@ -75,15 +77,33 @@ func (f *former) remove(ctx context.Context, sees fence) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
 	defer cancel()
-	if err := f.look(ctx, sees); err != nil {
-		var known apierrors.APIStatus
-		if errors.As(err, &known) {
-			return err
-		}
-		f.log.Error("whether the name of a namespace was used before is not known", "namespace", sees.namespace, "error", err)
-		return f.store.away()
+	err = f.look(ctx, sees)
+	if errors.Is(err, context.Canceled) { // who asked is gone, and nothing is known of the store
+		return err
 	}
-	return nil
+	f.report(err)
+	var known apierrors.APIStatus
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case !errors.Is(err, errAway):
+		f.log.Error("whether the name of a namespace was used before is not known", "namespace", sees.namespace, "error", err)
+	}
+	return f.store.away()
+}
+
+// report logs the beginning and the end of an outage of the store, however many namespaces are looked at meanwhile.
+func (f *former) report(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch away := errors.Is(err, errAway); {
+	case away && f.away.IsZero():
+		f.away = time.Now()
+		f.log.Error("the metric store is away: no namespace is served of which it is not known whether its name was used before", "error", err)
+	case !away && !f.away.IsZero():
+		f.log.Info("the metric store is back", "away", time.Since(f.away).Round(time.Second).String())
+		f.away = time.Time{}
+	}
 }
 
 // look asks the store, and deletes what is not of the namespace.

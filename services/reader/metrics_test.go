@@ -24,9 +24,12 @@ type metricAnswers struct {
 	mu sync.Mutex
 	// former are the names that were used before.
 	former map[string]bool
-	// status is that of what the reader asks for itself, if it is not 0.
+	// status is that of what the reader asks for itself, if it is not 0. It may be hangUp.
 	status int
 }
+
+// hangUp is the status of a store that ends the connection instead of an answer.
+const hangUp = -1
 
 func (m *metricAnswers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
@@ -34,6 +37,8 @@ func (m *metricAnswers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	namespace := strings.TrimSuffix(strings.TrimPrefix(r.FormValue("match[]"), `{namespace="`), `"}`)
 	own := r.URL.Path == "/api/v1/export" || r.URL.Path == "/api/v1/admin/tsdb/delete_series"
 	switch {
+	case own && m.status == hangUp:
+		panic(http.ErrAbortHandler)
 	case own && m.status != 0:
 		http.Error(w, "it cannot", m.status)
 	case r.URL.Path == "/api/v1/export" && m.former[namespace]:
@@ -406,6 +411,38 @@ func TestANamespaceIsNotServedWhileItIsNotKnownWhoseItsSeriesAre(t *testing.T) {
 	r.get("alice", "/namespaces/alice/metrics?query=up").is(http.StatusServiceUnavailable, "the metric store does not answer")
 	if r.probe("/readyz") != http.StatusOK {
 		t.Error("it is not ready because of the store")
+	}
+}
+
+func TestAnOutageOfTheStoreIsOneLineInTheLogAndItsEndAnother(t *testing.T) {
+	t.Parallel()
+	for how, status := range map[string]int{"it answers that it cannot": http.StatusServiceUnavailable, "it ends the connection": hangUp} {
+		r, _, answers := newMetricsPair(t)
+		read := func(namespace string, status int) {
+			t.Helper()
+			r.get("alice", "/namespaces/"+namespace+"/metrics?query=up").is(status)
+		}
+		logged := func(away, back int) {
+			t.Helper()
+			text := r.log.String()
+			if strings.Count(text, "the metric store is away: no namespace") != away || strings.Count(text, `"the metric store is back"`) != back ||
+				strings.Contains(text, "is not known\"") {
+				t.Errorf("%s: not %d beginnings and %d ends:\n%s", how, away, back, text)
+			}
+		}
+		answers.set(func() { answers.status = status })
+		for _, namespace := range []string{"alice", "bob", "platform", "alice"} {
+			read(namespace, http.StatusServiceUnavailable)
+		}
+		logged(1, 0)
+		answers.set(func() { answers.status = 0 })
+		read("alice", http.StatusOK)
+		read("bob", http.StatusOK)
+		logged(1, 1)
+		answers.set(func() { answers.status = status })
+		read("platform", http.StatusServiceUnavailable)
+		read("alice-claim", http.StatusServiceUnavailable)
+		logged(2, 1)
 	}
 }
 

@@ -66,7 +66,7 @@ func (v victoriaMetrics) hasBefore(ctx context.Context, namespace string, moment
 	case errors.Is(err, io.EOF):
 		return false, nil
 	default:
-		return false, fmt.Errorf("export of %s: %w", namespace, err)
+		return false, fmt.Errorf("%w: export of %s: %w", errAway, namespace, err)
 	}
 }
 
@@ -83,6 +83,9 @@ func (v victoriaMetrics) delete(ctx context.Context, namespace string) error {
 	return nil
 }
 
+// errAway is that the store does not answer the reader itself, or only that it cannot.
+var errAway = errors.New("the metric store is away")
+
 // send asks the store for the reader itself.
 func (v victoriaMetrics) send(ctx context.Context, path string, form url.Values) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, v.at(path).String(), strings.NewReader(form.Encode()))
@@ -91,5 +94,13 @@ func (v victoriaMetrics) send(ctx context.Context, path string, form url.Values)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header["Idempotency-Key"] = nil // not sent: a store that was restarted is asked again on a new connection
-	return v.transport.RoundTrip(request)
+	response, err := v.transport.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errAway, err)
+	}
+	if response.StatusCode >= http.StatusInternalServerError {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("%w: %s: %s", errAway, path, response.Status)
+	}
+	return response, nil
 }

@@ -45,6 +45,8 @@ type pod struct{ namespace, name, uid string }
 // owner is whom the lines of a pod belong to.
 type owner struct {
 	app, tenant string
+	// namespace is the UID of the pod's namespace. It is empty for the lines of a pod that nobody knows.
+	namespace string
 	// forget is when the entry is removed. It is zero for a pod that exists.
 	forget time.Time
 	// failing is since when the API server does not say who the owner is. It is zero otherwise.
@@ -247,7 +249,7 @@ func (p *pods) ownerOf(ctx context.Context, found *metav1.PartialObjectMetadata)
 	if err != nil {
 		return owner{}, err
 	}
-	o := owner{app: found.Labels["app.kubernetes.io/name"], tenant: namespace.Labels[tenantLabel]}
+	o := owner{app: found.Labels["app.kubernetes.io/name"], tenant: namespace.Labels[tenantLabel], namespace: string(namespace.UID)}
 	if o.app == "" {
 		o.app = found.Labels["app"]
 	}

@@ -2,7 +2,6 @@ package tenantprocessor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
@@ -47,22 +45,22 @@ type tenants struct {
 	now    func() time.Time
 	pods   *pods
 	shares *shares
-
-	droppedLines, droppedBytes metric.Int64Counter
+	drops  *drops
 
 	mu   sync.Mutex
-	cuts map[string]*cut // by namespace, since the last note
+	cuts map[space]*cut // since the last note
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	figures metric.Registration
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
 // cut is what was dropped of one namespace.
 type cut struct {
-	lines, bytes int64
-	tenant       string
-	bucket       *rate.Limiter
-	stream       pcommon.Map // that of the pod that was cut last
+	amount
+	tenant string
+	bucket *rate.Limiter
+	stream pcommon.Map // that of the pod that was cut last
 }
 
 func newProcessor(
@@ -73,19 +71,15 @@ func newProcessor(
 		return nil, err
 	}
 	t := &tenants{
-		next: next, log: set.Logger, now: now, pods: pods, cuts: map[string]*cut{},
+		next: next, log: set.Logger, now: now, pods: pods, cuts: map[space]*cut{},
 		shares: &shares{
 			namespaces: pods.namespaces.GetStore(), rate: c.PlatformRate, burst: c.PlatformBurst, now: now,
 			buckets: map[string]*rate.Limiter{},
 		},
+		drops: &drops{namespaces: pods.namespaces.GetStore(), amounts: map[space]amount{}},
 	}
-	meter := set.MeterProvider.Meter("example.com/journal/services/log-agent/tenantprocessor")
-	var faults [2]error
-	t.droppedLines, faults[0] = meter.Int64Counter("journal_log_dropped_lines",
-		metric.WithDescription("Lines of a namespace that were over the share of its tenant on this node."))
-	t.droppedBytes, faults[1] = meter.Int64Counter("journal_log_dropped_bytes",
-		metric.WithDescription("Bytes of text of a namespace that were over the share of its tenant on this node."))
-	return t, errors.Join(faults[:]...)
+	t.figures, err = t.drops.serve(set.MeterProvider.Meter("example.com/journal/services/log-agent/tenantprocessor"))
+	return t, err
 }
 
 // Capabilities says that the processor changes what it gets.
@@ -108,6 +102,7 @@ func (t *tenants) Start(ctx context.Context, _ component.Host) error {
 				return
 			case <-ticker.C:
 				t.pods.forget()
+				t.drops.current() // it forgets, also while nobody reads the figures
 				t.note(running)
 			}
 		}
@@ -122,7 +117,7 @@ func (t *tenants) Shutdown(ctx context.Context) error {
 	}
 	t.done.Wait()
 	t.note(ctx)
-	return nil
+	return t.figures.Unregister()
 }
 
 // ConsumeLogs marks the lines with their owners, drops those that are over a share, and sends the others. An error that is not
@@ -141,7 +136,7 @@ func (t *tenants) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 		o := owners[next]
 		next++
 		mark(lines.Resource().Attributes(), o)
-		return t.fit(ctx, lines, o.tenant) == 0
+		return t.fit(lines, o) == 0
 	})
 	if resources.Len() == 0 {
 		return nil
@@ -181,16 +176,16 @@ func mark(attributes pcommon.Map, o owner) {
 }
 
 // fit removes the lines that are over the share of the tenant, and returns the number of those that stay.
-func (t *tenants) fit(ctx context.Context, lines plog.ResourceLogs, tenant string) (kept int) {
-	bucket, now := t.shares.bucket(tenant), t.now()
-	var dropped, bytes int64
+func (t *tenants) fit(lines plog.ResourceLogs, o owner) (kept int) {
+	bucket, now := t.shares.bucket(o.tenant), t.now()
+	var dropped amount
 	lines.ScopeLogs().RemoveIf(func(scope plog.ScopeLogs) bool {
 		pcommon.NewInstrumentationScope().CopyTo(scope.Scope()) // the receiver's name would be stored with each line
 		scope.LogRecords().RemoveIf(func(line plog.LogRecord) bool {
 			size := len(line.Body().AsString())
 			if !bucket.AllowN(now, size+lineCost) {
-				dropped++
-				bytes += int64(size)
+				dropped.lines++
+				dropped.bytes += int64(size)
 				return true
 			}
 			kept++
@@ -202,40 +197,38 @@ func (t *tenants) fit(ctx context.Context, lines plog.ResourceLogs, tenant strin
 		})
 		return scope.LogRecords().Len() == 0
 	})
-	if dropped > 0 {
-		t.count(ctx, lines.Resource().Attributes(), cut{lines: dropped, bytes: bytes, tenant: tenant, bucket: bucket})
+	if dropped.lines > 0 {
+		stream := lines.Resource().Attributes()
+		t.count(space{text(stream, namespaceAttribute), o.namespace}, stream, cut{amount: dropped, tenant: o.tenant, bucket: bucket})
 	}
 	return kept
 }
 
-// count adds to the counters and to the next note of the namespace.
-func (t *tenants) count(ctx context.Context, stream pcommon.Map, c cut) {
-	namespace := text(stream, namespaceAttribute)
-	labels := metric.WithAttributes(attribute.String("namespace", namespace))
-	t.droppedLines.Add(ctx, c.lines, labels)
-	t.droppedBytes.Add(ctx, c.bytes, labels)
+// count adds to the figures and to the next note of the namespace.
+func (t *tenants) count(of space, stream pcommon.Map, c cut) {
+	t.drops.add(of, c.amount)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if before := t.cuts[namespace]; before != nil {
+	if before := t.cuts[of]; before != nil {
 		c.lines += before.lines
 		c.bytes += before.bytes
 	}
 	c.stream = pcommon.NewMap()
 	stream.CopyTo(c.stream)
-	t.cuts[namespace] = &c
+	t.cuts[of] = &c
 }
 
 // note tells each namespace how many lines of it were dropped since the last note, as a line of the pod that was cut last.
 func (t *tenants) note(ctx context.Context) {
 	t.mu.Lock()
 	cuts := t.cuts
-	t.cuts = map[string]*cut{}
+	t.cuts = map[space]*cut{}
 	t.mu.Unlock()
 	if len(cuts) == 0 {
 		return
 	}
 	logs, now := plog.NewLogs(), pcommon.NewTimestampFromTime(t.now())
-	for namespace, c := range cuts {
+	for of, c := range cuts {
 		resource := logs.ResourceLogs().AppendEmpty()
 		c.stream.CopyTo(resource.Resource().Attributes())
 		line := resource.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
@@ -243,7 +236,7 @@ func (t *tenants) note(ctx context.Context) {
 		line.SetObservedTimestamp(now)
 		line.Body().SetStr(fmt.Sprintf("log-agent: dropped %d lines (%d bytes) of namespace %s: "+
 			"tenant %s may log %.0f bytes per second on a node, and %d at once",
-			c.lines, c.bytes, namespace, c.tenant, float64(c.bucket.Limit()), c.bucket.Burst()))
+			c.lines, c.bytes, of.name, c.tenant, float64(c.bucket.Limit()), c.bucket.Burst()))
 	}
 	if err := t.next.ConsumeLogs(ctx, logs); err != nil {
 		t.log.Warn("a note on dropped lines was not sent", zap.Error(err))

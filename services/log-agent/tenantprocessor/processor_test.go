@@ -128,18 +128,21 @@ func (w *world) tenant(l line) string {
 	return streams[0][tenantAttribute].(string)
 }
 
-// dropped returns the counter of dropped lines of a namespace.
-func (w *world) dropped(namespace string) int64 {
-	found, err := w.telemetry.GetMetric("journal_log_dropped_lines")
-	if err != nil {
-		return 0
-	}
-	for _, point := range found.Data.(metricdata.Sum[int64]).DataPoints {
-		if value, _ := point.Attributes.Value("namespace"); value.AsString() == namespace {
-			return point.Value
+// figures returns a counter by namespace.
+func (w *world) figures(name string) map[string]int64 {
+	all := map[string]int64{}
+	if found, err := w.telemetry.GetMetric(name); err == nil {
+		for _, point := range found.Data.(metricdata.Sum[int64]).DataPoints {
+			namespace, _ := point.Attributes.Value("namespace")
+			all[namespace.AsString()] = point.Value
 		}
 	}
-	return 0
+	return all
+}
+
+// dropped returns the counter of dropped lines of a namespace.
+func (w *world) dropped(namespace string) int64 {
+	return w.figures("journal_log_dropped_lines")[namespace]
 }
 
 func aPod(namespace, name, uid string, labels map[string]string) *metav1.PartialObjectMetadata {
@@ -153,8 +156,11 @@ func aPod(namespace, name, uid string, labels map[string]string) *metav1.Partial
 
 func aNamespace(name, tenant string, annotations map[string]string) *metav1.PartialObjectMetadata {
 	n := &metav1.PartialObjectMetadata{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations, CreationTimestamp: metav1.NewTime(start.Add(-2 * time.Hour))},
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID(name + " of " + tenant), Annotations: annotations,
+			CreationTimestamp: metav1.NewTime(start.Add(-2 * time.Hour)),
+		},
 	}
 	if tenant != "" {
 		n.Labels = map[string]string{tenantLabel: tenant}
