@@ -229,7 +229,7 @@ e2e-build: go
 
 # Groups wait for most of their time. With NODES=2, SECOND has those of a second node, which has a cache and ports of its own and shares
 # what is built. The group journal comes last and alone, as it compares the machine before and after the sandbox.
-SECOND := change cluster delivery exposure prod rules scale tenancy
+SECOND := change cluster delivery deploy exposure prod rules scale tenancy
 BESIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-second
 second := XDG_CACHE_HOME=$(BESIDE) JOURNAL_HTTP_PORT=28080 JOURNAL_HTTPS_PORT=28443 JOURNAL_API_PORT=26443
 
