@@ -1,8 +1,10 @@
 // Command deploy changes a stack in two steps, and looks at it in between: plan shows what an update would do and writes it down,
-// apply does exactly that or refuses, and drift says what others have changed in the cluster. It runs Pulumi's own command.
+// apply does exactly that or refuses, and drift says what others have changed in the cluster. pin writes what was pushed into the
+// stack's file. It runs Pulumi's own command, and the command supply for what is in registries.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -24,11 +26,11 @@ const (
 // errDrift ends a look that has found something. What it has found is printed.
 var errDrift = errors.New("the cluster is not as it was deployed")
 
-const usage = "write deploy plan --stack prod, deploy apply plans/prod, or deploy drift --stack prod"
+const usage = "write deploy plan --stack prod, deploy apply plans/prod, deploy drift --stack prod, or deploy pin --stack prod"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	stop()
 	os.Exit(exitCode(err, os.Stderr))
 }
@@ -46,7 +48,7 @@ func exitCode(err error, stderr io.Writer) int {
 }
 
 // run runs the command that the arguments name.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("no command: " + usage)
 	}
@@ -54,6 +56,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	project := flags.String("project", ".", "the folder of Pulumi.yaml")
 	switch args[0] {
 	case "plan":
+		program := flags.String("verifier", "", "the program that verifies images, supply beside this one by default")
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		out := flags.String("out", "", "the folder of the plan, plans/<stack> by default")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -63,11 +66,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if *out == "" {
-			*out = filepath.Join("plans", *stack)
+		v, err := newVerifier(*program, e.project)
+		if err != nil {
+			return err
 		}
-		return makePlan(ctx, e, *out, stdout)
+		return makePlan(ctx, e, v, cmp.Or(*out, filepath.Join("plans", *stack)), stdout)
 	case "apply":
+		program := flags.String("verifier", "", "the program that verifies images, supply beside this one by default")
 		if err := parse(flags, args[1:], 1); err != nil {
 			return err
 		}
@@ -79,7 +84,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return p.apply(ctx, e, stdout)
+		v, err := newVerifier(*program, e.project)
+		if err != nil {
+			return err
+		}
+		return p.apply(ctx, e, v, stdout)
 	case "drift":
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -90,6 +99,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 		return drift(ctx, e, stdout)
+	case "pin":
+		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
+		if err := parse(flags, args[1:], 0); err != nil {
+			return err
+		}
+		if *stack == "" {
+			return errNoStack
+		}
+		return pin(*project, *stack, stdin, stdout)
 	}
 	return fmt.Errorf("command %q: unknown; %s", args[0], usage)
 }
