@@ -143,8 +143,9 @@ images: go ## build the images of STACK; push them with REGISTRY=registry.exampl
 
 .PHONY: pin
 pin: $(DEPLOY) $(SUPPLY) ## write images with digests into the file of STACK: make images REGISTRY=... | make pin STACK=prod; or IMAGES="redis.image=redis:7.4.2"
-	@test -n "$(IMAGES)" || ! test -t 0 || { echo 'IMAGES is missing: write keys and images, such as make pin STACK=prod IMAGES="redis.image=docker.io/library/redis:7.4.2"' >&2; exit 1; }
-	@images="$(or $(IMAGES),$$(sed 's/: /=/'))" && pinned=$$($(SUPPLY) digest $$images) && echo "$$pinned" | $(DEPLOY) pin --stack $(STACK)
+	@images="$(or $(IMAGES),$$(test -t 0 || sed 's/: /=/'))"; \
+	test -n "$$images" || { echo 'IMAGES is missing: write keys and images, such as make pin IMAGES="redis.image=docker.io/library/redis:7.4.2"' >&2; exit 1; }; \
+	pinned=$$($(SUPPLY) digest $$images) && echo "$$pinned" | $(DEPLOY) pin --stack $(STACK)
 
 .PHONY: verify
 verify: $(SUPPLY) ## fail unless images are signed and have a bill: make verify TRUST=trust IMAGES="api.image=registry.example.com/app:1.2.3@sha256:..."

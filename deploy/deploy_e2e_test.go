@@ -30,6 +30,8 @@ var repository = os.Getenv("PWD") + "/.."
 // checkout is a git repository with the program of the tests, and a place for its state.
 type checkout struct {
 	dir, state string
+	// supply is the program that verifies images.
+	supply string
 	// said is everything that was printed, and every plan.
 	said bytes.Buffer
 }
@@ -96,7 +98,7 @@ func (c *checkout) run(t *testing.T, args ...string) (said string, code int) {
 	t.Helper()
 	var out bytes.Buffer
 	begin := time.Now()
-	code = exitCode(run(t.Context(), args, strings.NewReader(""), &out), &out)
+	code = exitCode(command{supply: c.supply, stdout: &out}.run(t.Context(), args), &out)
 	t.Logf("deploy %s: exit code %d, %s\n%s", strings.Join(args, " "), code, time.Since(begin).Round(100*time.Millisecond), out.String())
 	c.said.Write(out.Bytes())
 	for _, name := range []string{stepsName, factsName, summaryName} {
@@ -346,8 +348,8 @@ func stuckRollout(t *testing.T, c *checkout) {
 // untrustedImagesAreRefused asks a real registry, by the command supply. The Deployment that the part before has left gets each image.
 func untrustedImagesAreRefused(t *testing.T, c *checkout) {
 	bin := t.TempDir()
-	supply := filepath.Join(bin, "supply")
-	c.shell(t, fmt.Sprintf("cd %q && go build -o %q . && go build -o %q ./testdata/registry", filepath.Join(repository, "supply"), supply, filepath.Join(bin, "registry")))
+	c.supply = filepath.Join(bin, "supply")
+	c.shell(t, fmt.Sprintf("cd %q && go build -o %q . && go build -o %q ./testdata/registry", filepath.Join(repository, "supply"), c.supply, filepath.Join(bin, "registry")))
 	references := c.registry(t, filepath.Join(bin, "registry"), "good", "unsigned", "stranger", "billless", "moved", "other")
 	for _, who := range []string{"ours", "strangers"} {
 		c.shell(t, fmt.Sprintf("cd %q && "+key, bin, who))
@@ -366,14 +368,11 @@ func untrustedImagesAreRefused(t *testing.T, c *checkout) {
 	planned := func(value string) string {
 		t.Helper()
 		c.configure(t, value, "")
-		said, code := c.run(t, "plan", "--stack", "prod", "--verifier", supply)
+		said, code := c.run(t, "plan", "--stack", "prod")
 		require.Equal(t, 0, code, said)
 		return said
 	}
-	const apply = "apply --verifier SUPPLY plans/prod"
-	command := strings.Replace(apply, "SUPPLY", supply, 1)
-
-	c.refusedImage(t, planned, command, references["good"], "trust policy: ", "trust/trustpolicy.json: no such file")
+	c.refusedImage(t, planned, references["good"], "trust policy: ", "trust/trustpolicy.json: no such file")
 	policy := `{"version": "1.0", "trustPolicies": [{"name": "ours", "registryScopes": ["*"], "signatureVerification": {"level": "strict"},
 		"trustStores": ["ca:journal"], "trustedIdentities": ["x509.subject: C=DE, ST=Berlin, O=Example"]}]}`
 	require.NoError(t, os.MkdirAll(filepath.Join(c.dir, "trust/truststore/x509/ca/journal"), 0o755))
@@ -393,35 +392,38 @@ func untrustedImagesAreRefused(t *testing.T, c *checkout) {
 		{"with a tag alone", good, []string{"no digest, so its content can change"}},
 	} {
 		t.Run(refused.sentence, func(t *testing.T) {
-			c.refusedImage(t, planned, command, refused.image, append(refused.says, `program:app.image "`+refused.image+`": `)...)
+			c.refusedImage(t, planned, refused.image, append(refused.says, `program:app.image "`+refused.image+`": `)...)
 		})
 	}
 	t.Run("that only a pod of the plan names", func(t *testing.T) {
 		planned(fmt.Sprintf("{title: three, image: %q, other: %q}", references["good"], references["unsigned"]))
-		c.refused(t, command, `Deployment api, image 1 "`+references["unsigned"]+`": signature: `)
+		c.refused(t, "apply plans/prod", `Deployment api, image 1 "`+references["unsigned"]+`": signature: `)
 	})
 	t.Run("with no program that verifies", func(t *testing.T) {
 		planned(fmt.Sprintf("{title: three, image: %q}", references["good"]))
-		c.refused(t, "apply --verifier /none plans/prod", "the program that verifies images: ")
+		there := c.supply
+		defer func() { c.supply = there }()
+		c.supply = "/none"
+		c.refused(t, "apply plans/prod", "the program that verifies images: ")
 	})
 	t.Run("and a good one goes on", func(t *testing.T) {
 		assert.NotContains(t, planned(fmt.Sprintf("{title: three, image: %q}", references["good"])), "refuses")
-		said, code := c.run(t, strings.Fields(command)...)
+		said, code := c.run(t, "apply", "plans/prod")
 		assert.Equal(t, exitFailed, code)
-		assert.Contains(t, said, "verified the signatures and bills of 1 images\n")
+		assert.Contains(t, said, "verified 1 images, as the folder trust asks\n")
 		assert.Contains(t, said, "the update stopped after 0 of 1 changes: Deployment api: ") // there is no controller
 	})
 }
 
 // refusedImage plans an update to an image. The plan must say why apply refuses it, and apply must.
-func (c *checkout) refusedImage(t *testing.T, planned func(string) string, command, image string, says ...string) {
+func (c *checkout) refusedImage(t *testing.T, planned func(string) string, image string, says ...string) {
 	t.Helper()
 	said := planned(fmt.Sprintf("{title: three, image: %q}", image))
 	assert.Contains(t, said, "make apply refuses the images as they are now:\n  ")
 	for _, part := range says {
 		assert.Contains(t, said, part)
 	}
-	c.refused(t, command, append(says, "refused, and nothing was changed:\n")...)
+	c.refused(t, "apply plans/prod", append(says, "refused, and nothing was changed:\n")...)
 }
 
 // key makes a key and a certificate that signs itself, by the name of both.

@@ -304,7 +304,7 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 		"pin": `stack "": must be named`, "pin --stack prod": "Pulumi.yaml",
 		"apply": "1 expected", "plan --stack prod more": "0 expected", "apply /none": "no plan is there",
 	} {
-		err := run(t.Context(), strings.Fields(args), strings.NewReader(""), &bytes.Buffer{})
+		err := command{stdout: &bytes.Buffer{}}.run(t.Context(), strings.Fields(args))
 		assert.ErrorContains(t, err, says, args)
 	}
 }

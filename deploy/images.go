@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,19 +76,6 @@ type verifier struct {
 	trust string
 }
 
-// newVerifier returns the verifier of a project, which keeps in its folder trust whom it trusts. Without a program it is the command
-// supply beside this one, where `make` puts both.
-func newVerifier(program, project string) (verifier, error) {
-	if program == "" {
-		own, err := os.Executable()
-		if err != nil {
-			return verifier{}, err
-		}
-		program = filepath.Join(filepath.Dir(own), "supply")
-	}
-	return verifier{program: program, trust: filepath.Join(project, "trust")}, nil
-}
-
 // pinned matches a reference that names one content.
 var pinned = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
 
@@ -132,7 +117,7 @@ func (v verifier) verify(ctx context.Context, how verification, images map[strin
 func (how verification) said(w io.Writer, images map[string]string) error {
 	text := "the signatures and bills of images are not verified: " + how.Reason
 	if how.Verify == verifySignatures {
-		text = fmt.Sprintf("verified the signatures and bills of %d images", len(images))
+		text = fmt.Sprintf("verified %d images, as the folder trust asks", len(images))
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err
@@ -180,11 +165,11 @@ func imagesOf(named map[string]string, steps []byte) (map[string]string, error) 
 		if r.Goal == nil {
 			continue
 		}
-		found := podImages{pods: hasPods.MatchString(string(r.Goal.Type))}
+		found := podImages{pods: hasPods.MatchString(string(r.Goal.Type)), hidden: r.Goal.Type == releaseType}
 		found.object(r.Goal.InputDiff.Adds)
 		found.object(r.Goal.InputDiff.Updates)
 		if found.hidden {
-			return nil, fmt.Errorf("%s: its images are secret, or known only during the update, and cannot be verified; write them into the stack's file", nameOf(string(urn)))
+			return nil, fmt.Errorf("%s: its images are secret, or known only during the update, and cannot be verified; write references that a plan can show", nameOf(string(urn)))
 		}
 		i := 0
 		for _, image := range found.images {
@@ -198,6 +183,9 @@ func imagesOf(named map[string]string, steps []byte) (map[string]string, error) 
 	}
 	return all, nil
 }
+
+// releaseType is a chart whose objects the plugin makes of templates, during the update.
+const releaseType = "kubernetes:helm.sh/v3:Release"
 
 // hasPods matches the types of objects whose specification may be that of pods.
 var hasPods = regexp.MustCompile(`^kubernetes:(apps|batch|core|extensions)/`)

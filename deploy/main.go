@@ -30,7 +30,12 @@ const usage = "write deploy plan --stack prod, deploy apply plans/prod, deploy d
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	c := command{stdin: os.Stdin, stdout: os.Stdout}
+	own, err := os.Executable()
+	if err == nil {
+		c.supply = filepath.Join(filepath.Dir(own), "supply") // where `make` puts both
+		err = c.run(ctx, os.Args[1:])
+	}
 	stop()
 	os.Exit(exitCode(err, os.Stderr))
 }
@@ -47,8 +52,16 @@ func exitCode(err error, stderr io.Writer) int {
 	return exitFailed
 }
 
+// command is this program, as it is run.
+type command struct {
+	// supply is the program that verifies images. No flag names another one, which could let every image pass.
+	supply string
+	stdin  io.Reader
+	stdout io.Writer
+}
+
 // run runs the command that the arguments name.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+func (c command) run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("no command: " + usage)
 	}
@@ -56,7 +69,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	project := flags.String("project", ".", "the folder of Pulumi.yaml")
 	switch args[0] {
 	case "plan":
-		program := flags.String("verifier", "", "the program that verifies images, supply beside this one by default")
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		out := flags.String("out", "", "the folder of the plan, plans/<stack> by default")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -66,13 +78,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		if err != nil {
 			return err
 		}
-		v, err := newVerifier(*program, e.project)
-		if err != nil {
-			return err
-		}
-		return makePlan(ctx, e, v, cmp.Or(*out, filepath.Join("plans", *stack)), stdout)
+		return makePlan(ctx, e, c.verifier(e), cmp.Or(*out, filepath.Join("plans", *stack)), c.stdout)
 	case "apply":
-		program := flags.String("verifier", "", "the program that verifies images, supply beside this one by default")
 		if err := parse(flags, args[1:], 1); err != nil {
 			return err
 		}
@@ -84,11 +91,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		if err != nil {
 			return err
 		}
-		v, err := newVerifier(*program, e.project)
-		if err != nil {
-			return err
-		}
-		return p.apply(ctx, e, v, stdout)
+		return p.apply(ctx, e, c.verifier(e), c.stdout)
 	case "drift":
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -98,7 +101,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		if err != nil {
 			return err
 		}
-		return drift(ctx, e, stdout)
+		return drift(ctx, e, c.stdout)
 	case "pin":
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -107,9 +110,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		if *stack == "" {
 			return errNoStack
 		}
-		return pin(*project, *stack, stdin, stdout)
+		return pin(*project, *stack, c.stdin, c.stdout)
 	}
 	return fmt.Errorf("command %q: unknown; %s", args[0], usage)
+}
+
+// verifier verifies the images of an engine's project, which keeps in its folder trust whom it trusts.
+func (c command) verifier(e engine) verifier {
+	return verifier{program: c.supply, trust: filepath.Join(e.project, "trust")}
 }
 
 // parse reads the flags of a command, which takes this many other arguments.
