@@ -10,8 +10,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
-// apply does what a plan says, or refuses before it changes anything. It asks for the images before it runs the engine, and never skips the engine's preview, which finds out that
-// the plan does not hold: without it the engine would find that out half-way.
+// apply does what a plan says, or refuses before it changes anything. It asks for the images before it runs the engine. It never skips
+// the engine's preview, which finds out that the plan does not hold: without it the engine would find that out half-way.
 func (p plan) apply(ctx context.Context, e engine, v verifier, stdout io.Writer) error {
 	now, err := gather(ctx, e)
 	if err != nil {

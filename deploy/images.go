@@ -169,7 +169,8 @@ func imagesOf(named map[string]string, steps []byte) (map[string]string, error) 
 		found.object(r.Goal.InputDiff.Adds)
 		found.object(r.Goal.InputDiff.Updates)
 		if found.hidden {
-			return nil, fmt.Errorf("%s: its images are secret, or known only during the update, and cannot be verified; write references that a plan can show", nameOf(string(urn)))
+			return nil, fmt.Errorf("%s: its images are secret, or known only during the update, and cannot be verified; "+
+				"write references that a plan can show", nameOf(string(urn)))
 		}
 		i := 0
 		for _, image := range found.images {

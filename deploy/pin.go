@@ -14,6 +14,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// exampleLine is a line that pin takes, and where one comes from.
+const exampleLine = "api.image: registry.example.com/api:1.2.3@sha256:…, as `make images REGISTRY=…` prints them"
+
 // pin writes images with their digests into a stack's file, and changes nothing else in it. Each line of the input has the key of an
 // image and its reference, as `make images` prints them: `api.image: registry.example.com/api:1.2.3@sha256:…`. A push is of all
 // images, so a key that the file does not have is named and left out.
@@ -52,7 +55,7 @@ func pin(project, stack string, input io.Reader, stdout io.Writer) error {
 	slices.Sort(said)
 	text := strings.Join(said, "\n")
 	if !found {
-		return fmt.Errorf("nothing is written:\n%s\nwrite the key as in %s, such as api.image=registry.example.com/api:1.2.3@sha256:…", text, file.name)
+		return fmt.Errorf("nothing is written:\n%s\nwrite the key as in %s, such as api.image", text, file.name)
 	}
 	info, err := os.Stat(file.path)
 	if err != nil {
@@ -76,8 +79,7 @@ func readReferences(input io.Reader, project string) (map[string]string, error) 
 		}
 		key, reference, found := strings.Cut(line, ": ")
 		if !found || !pinned.MatchString(reference) || strings.ContainsAny(reference, " \"'#{}") {
-			return nil, fmt.Errorf("%q: must be the key of an image and a reference with a digest, such as api.image: registry.example.com/api:1.2.3@sha256:…; "+
-				"`make images REGISTRY=…` prints such lines", line)
+			return nil, fmt.Errorf("%q: must be the key of an image and a reference with a digest, such as %s", line, exampleLine)
 		}
 		if !strings.Contains(key, ":") {
 			key = project + ":" + key
@@ -88,7 +90,7 @@ func readReferences(input io.Reader, project string) (map[string]string, error) 
 		references[key] = reference
 	}
 	if len(references) == 0 && lines.Err() == nil {
-		return nil, errors.New("no image is given: write lines such as api.image: registry.example.com/api:1.2.3@sha256:…, as `make images REGISTRY=…` prints them")
+		return nil, errors.New("no image is given; write lines such as " + exampleLine)
 	}
 	return references, lines.Err()
 }

@@ -106,7 +106,8 @@ func bill(stdout io.Writer) *cobra.Command {
 
 func digest(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
-		Use: "digest KEY=IMAGE...", Short: "Print images with the digests that their registries have for them now, as `make pin` takes them", Args: cobra.MinimumNArgs(1),
+		Use: "digest KEY=IMAGE...", Short: "Print images with the digests that their registries have for them now",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			for n, each := range args {
 				key, reference := split(n, each)

@@ -34,7 +34,8 @@ func run(tags []string) error {
 	}
 	go func() { _ = server.Serve(listener) }()
 	for _, tag := range tags {
-		image, err := crane.Image(map[string][]byte{"var/lib/dpkg/status": []byte("Package: program\nVersion: 1\nSection: " + tag + "\nArchitecture: amd64\n")})
+		packages := []byte("Package: program\nVersion: 1\nSection: " + tag + "\nArchitecture: amd64\n")
+		image, err := crane.Image(map[string][]byte{"var/lib/dpkg/status": packages})
 		if err != nil {
 			return err
 		}
