@@ -254,6 +254,7 @@ DANGEROUS, something may be lost:
   replace ConfigMap team/settings: data.title "one" -> "two"
   delete ConfigMap team/extra
   update Namespace team, which is protected: metadata.labels.title "one" -> "two"
+the signatures and bills of images are not verified: the image is made up
 the plan is in `, said)
 
 	c.write(t, "main.go", c.shell(t, "cat main.go")+"\n// Changed.\n")
