@@ -161,7 +161,8 @@ func imagesOf(named map[string]string, steps []byte) (map[string]string, error) 
 	for _, image := range named {
 		known[image] = true
 	}
-	for urn, r := range planned.ResourcePlans {
+	for _, urn := range slices.Sorted(maps.Keys(planned.ResourcePlans)) {
+		r := planned.ResourcePlans[urn]
 		if r.Goal == nil {
 			continue
 		}
