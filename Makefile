@@ -59,19 +59,24 @@ preview: go ## show what `make up` would change
 render: go ## the objects of STACK as plain YAML, for kubectl, Argo CD or Flux: make render STACK=prod, into rendered/prod or OUT
 	@$(GO) run ./render --stack $(STACK) $(if $(OUT),--out $(OUT))
 
-# go run would make 1 of every exit code.
+# go run would make 1 of every exit code. plan and apply run the command supply, which is beside them.
 DEPLOY := bin/deploy
+SUPPLY := bin/supply
 
 .PHONY: $(DEPLOY)
 $(DEPLOY): go
 	@$(GO) build -o $@ ./deploy
 
+.PHONY: $(SUPPLY)
+$(SUPPLY): go
+	@$(GO) build -C supply -o ../$@ .
+
 .PHONY: plan
-plan: $(DEPLOY) ## what an update of STACK would do, written down to be reviewed: make plan STACK=prod, into plans/prod or OUT
+plan: $(DEPLOY) $(SUPPLY) ## what an update of STACK would do, written down to be reviewed: make plan STACK=prod, into plans/prod or OUT
 	@$(DEPLOY) plan --stack $(STACK) $(if $(OUT),--out $(OUT))
 
 .PHONY: apply
-apply: $(DEPLOY) ## do exactly what a plan says, or refuse before anything changes: make apply PLAN=plans/prod
+apply: $(DEPLOY) $(SUPPLY) ## do exactly what a plan says, with verified images, or refuse before anything changes: make apply PLAN=plans/prod
 	@test -n "$(PLAN)" || { echo 'PLAN is missing: write the folder that make plan has printed, such as make apply PLAN=plans/prod' >&2; exit 1; }
 	@$(DEPLOY) apply $(PLAN)
 
@@ -131,14 +136,20 @@ clean: ## delete what the compiler keeps; the sandbox and its programs stay
 	@rm -rf $(CACHE)/go-build $(CACHE)/modules $(CACHE)/tmp
 
 .PHONY: images
-images: go ## build the images; push them with REGISTRY=registry.example.com/team, and sign them with KEY= and CHAIN=
+images: go ## build the images of STACK; push them with REGISTRY=registry.example.com/team, and sign them with KEY= and CHAIN=
 	@test -z "$(KEY)" || test -n "$(CHAIN)" || { echo 'CHAIN is missing: write the file with the certificate of KEY and those of its issuers' >&2; exit 1; }
-	@images=$$($(BUILD) images $(if $(REGISTRY),--registry $(REGISTRY))) && echo "$$images" $(if $(KEY),&& \
+	@images=$$($(BUILD) images --stack $(STACK) $(if $(REGISTRY),--registry $(REGISTRY))) && echo "$$images" $(if $(KEY),&& \
 	$(GO) run -C supply . sign --key $(abspath $(KEY)) --chain $(abspath $(CHAIN)) $$(echo "$$images" | sed 's/: /=/') >&2)
 
+.PHONY: pin
+pin: $(DEPLOY) $(SUPPLY) ## write images with digests into the file of STACK: make images REGISTRY=... | make pin STACK=prod; or IMAGES="redis.image=redis:7.4.2"
+	@images="$(or $(IMAGES),$$(test -t 0 || sed 's/: /=/'))"; \
+	test -n "$$images" || { echo 'IMAGES is missing: write keys and images, such as make pin IMAGES="redis.image=docker.io/library/redis:7.4.2"' >&2; exit 1; }; \
+	pinned=$$($(SUPPLY) digest $$images) && echo "$$pinned" | $(DEPLOY) pin --stack $(STACK)
+
 .PHONY: verify
-verify: go ## fail unless images are signed and have a bill: make verify TRUST=trust IMAGES="api.image=registry.example.com/app:1.2.3@sha256:..."
-	@$(GO) run -C supply . verify --trust $(abspath $(or $(TRUST),trust)) $(IMAGES)
+verify: $(SUPPLY) ## fail unless images are signed and have a bill: make verify TRUST=trust IMAGES="api.image=registry.example.com/app:1.2.3@sha256:..."
+	@$(SUPPLY) verify --trust $(or $(TRUST),trust) $(IMAGES)
 
 ## What the workflows in .github call, beside the above. docs/ci.md has their variables.
 

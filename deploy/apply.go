@@ -10,15 +10,25 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
-// apply does what a plan says, or refuses before it changes anything. It never skips the engine's preview, which finds out that
-// the plan does not hold: without it the engine would find that out half-way.
-func (p plan) apply(ctx context.Context, e engine, stdout io.Writer) error {
+// apply does what a plan says, or refuses before it changes anything. It asks for the images before it runs the engine. It never skips
+// the engine's preview, which finds out that the plan does not hold: without it the engine would find that out half-way.
+func (p plan) apply(ctx context.Context, e engine, v verifier, stdout io.Writer) error {
 	now, err := gather(ctx, e)
 	if err != nil {
 		return refused(err)
 	}
 	if err := p.facts.differences(now); err != nil {
 		return refused(err)
+	}
+	images, err := imagesOf(now.Images, p.steps)
+	if err == nil {
+		err = v.verify(ctx, now.Verify, images)
+	}
+	if err != nil {
+		return refused(err)
+	}
+	if err := now.Verify.said(stdout, images); err != nil {
+		return err
 	}
 	steps, err := filepath.Abs(filepath.Join(p.dir, stepsName))
 	if err != nil {

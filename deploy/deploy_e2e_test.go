@@ -3,11 +3,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,9 +24,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// repository is the checkout of this package. The tests run in another folder.
+var repository = os.Getenv("PWD") + "/.."
+
 // checkout is a git repository with the program of the tests, and a place for its state.
 type checkout struct {
 	dir, state string
+	// supply is the program that verifies images.
+	supply string
 	// said is everything that was printed, and every plan.
 	said bytes.Buffer
 }
@@ -55,13 +64,23 @@ func (c *checkout) write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600))
 }
 
-// app commits a configuration of the stack, and keeps what Pulumi has written beside it.
+// app commits a configuration of the stack whose images are not verified.
 func (c *checkout) app(t *testing.T, value string) {
 	t.Helper()
+	c.configure(t, value, "{verify: none, reason: the image is made up}")
+}
+
+// configure commits a configuration of the stack, and keeps what Pulumi has written beside it. Without a value for the images, they are
+// verified.
+func (c *checkout) configure(t *testing.T, value, images string) {
+	t.Helper()
+	if images != "" {
+		images = "  deploy:images: " + images + "\n"
+	}
 	had, _ := os.ReadFile(filepath.Join(c.dir, "Pulumi.prod.yaml"))
 	salt := regexp.MustCompile(`(?m)^encryptionsalt: .*\n`).FindString(string(had))
-	c.write(t, "Pulumi.prod.yaml", salt+"config:\n  program:app: "+value+"\n")
-	c.shell(t, "git add --all && git commit --quiet --allow-empty --message "+`"`+value+`"`)
+	c.write(t, "Pulumi.prod.yaml", salt+"config:\n  program:app: "+value+"\n"+images)
+	c.shell(t, "git add --all && git commit --quiet --allow-empty --message '"+value+"'")
 }
 
 // shell runs a command in the checkout.
@@ -79,7 +98,7 @@ func (c *checkout) run(t *testing.T, args ...string) (said string, code int) {
 	t.Helper()
 	var out bytes.Buffer
 	begin := time.Now()
-	code = exitCode(run(t.Context(), args, &out), &out)
+	code = exitCode(command{supply: c.supply, stdout: &out}.run(t.Context(), args), &out)
 	t.Logf("deploy %s: exit code %d, %s\n%s", strings.Join(args, " "), code, time.Since(begin).Round(100*time.Millisecond), out.String())
 	c.said.Write(out.Bytes())
 	for _, name := range []string{stepsName, factsName, summaryName} {
@@ -154,6 +173,7 @@ func TestPlanApplyAndDrift(t *testing.T) {
 		{"two updates at once", secondUpdateNamesTheFirst},
 		{"a roll back is the plan of the commit before", rollBack},
 		{"a stuck roll-out", stuckRollout},
+		{"an image that is not trusted is refused before anything changes", untrustedImagesAreRefused},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.test(t, c) }) {
 			t.FailNow() // the next part would fail for no reason of its own
@@ -234,6 +254,7 @@ DANGEROUS, something may be lost:
   replace ConfigMap team/settings: data.title "one" -> "two"
   delete ConfigMap team/extra
   update Namespace team, which is protected: metadata.labels.title "one" -> "two"
+the signatures and bills of images are not verified: the image is made up
 the plan is in `, said)
 
 	c.write(t, "main.go", c.shell(t, "cat main.go")+"\n// Changed.\n")
@@ -323,6 +344,156 @@ func stuckRollout(t *testing.T, c *checkout) {
 	said, code = c.run(t, "drift", "--stack", "prod")
 	assert.Equal(t, exitDrift, code)
 	assert.Contains(t, said, "Deployment team/api: it is as deployed, and does not get ready: ")
+}
+
+// untrustedImagesAreRefused asks a real registry, by the command supply. The Deployment that the part before has left gets each image.
+func untrustedImagesAreRefused(t *testing.T, c *checkout) {
+	bin := t.TempDir()
+	c.supply = filepath.Join(bin, "supply")
+	c.shell(t, fmt.Sprintf("cd %q && go build -o %q . && go build -o %q ./testdata/registry", filepath.Join(repository, "supply"), c.supply, filepath.Join(bin, "registry")))
+	references := c.registry(t, filepath.Join(bin, "registry"), "good", "unsigned", "stranger", "billless", "moved", "other")
+	for _, who := range []string{"ours", "strangers"} {
+		c.shell(t, fmt.Sprintf("cd %q && "+key, bin, who))
+	}
+	for _, name := range []string{"good", "billless", "moved", "stranger"} {
+		signer := "ours"
+		if name == "stranger" {
+			signer = "strangers"
+		}
+		c.shell(t, fmt.Sprintf("cd %q && ./supply sign --key %s.key --chain %s.pem %s", bin, signer, signer, references[name]))
+	}
+	removeBill(t, references["billless"])
+	moveTag(t, references["moved"])
+	good, _, _ := strings.Cut(references["good"], "@")
+	_, other, _ := strings.Cut(references["other"], "@")
+	planned := func(value string) string {
+		t.Helper()
+		c.configure(t, value, "")
+		said, code := c.run(t, "plan", "--stack", "prod")
+		require.Equal(t, 0, code, said)
+		return said
+	}
+	c.refusedImage(t, planned, references["good"], "trust policy: ", "trust/trustpolicy.json: no such file")
+	policy := `{"version": "1.0", "trustPolicies": [{"name": "ours", "registryScopes": ["*"], "signatureVerification": {"level": "strict"},
+		"trustStores": ["ca:journal"], "trustedIdentities": ["x509.subject: C=DE, ST=Berlin, O=Example"]}]}`
+	require.NoError(t, os.MkdirAll(filepath.Join(c.dir, "trust/truststore/x509/ca/journal"), 0o755))
+	c.write(t, "trust/trustpolicy.json", policy)
+	c.shell(t, fmt.Sprintf("cp %s/ours.pem trust/truststore/x509/ca/journal", bin))
+
+	for _, refused := range []struct {
+		sentence, image string
+		says            []string
+	}{
+		{"unsigned", references["unsigned"], []string{"signature: no signature is associated with "}},
+		{"of a wrong key", references["stranger"], []string{"signature: ", "does not contain any trusted certificate"}},
+		{"whose bill is missing", references["billless"], []string{"bill: none refers to "}},
+		{"whose tag is another image by now", references["moved"], []string{"digest: the tag 1.0.0 is sha256:"}},
+		{"with the digest of another", good + "@" + other, []string{"digest: the registry has no "}},
+		{"with a digest that is nowhere", good + "@sha256:" + strings.Repeat("0a", 32), []string{"digest: the registry has no "}},
+		{"with a tag alone", good, []string{"no digest, so its content can change"}},
+	} {
+		t.Run(refused.sentence, func(t *testing.T) {
+			c.refusedImage(t, planned, refused.image, append(refused.says, `program:app.image "`+refused.image+`": `)...)
+		})
+	}
+	t.Run("that only a pod of the plan names", func(t *testing.T) {
+		planned(fmt.Sprintf("{title: three, image: %q, other: %q}", references["good"], references["unsigned"]))
+		c.refused(t, "apply plans/prod", `Deployment api, image 1 "`+references["unsigned"]+`": signature: `)
+	})
+	t.Run("with no program that verifies", func(t *testing.T) {
+		planned(fmt.Sprintf("{title: three, image: %q}", references["good"]))
+		there := c.supply
+		defer func() { c.supply = there }()
+		c.supply = "/none"
+		c.refused(t, "apply plans/prod", "the program that verifies images: ")
+	})
+	t.Run("and a good one goes on", func(t *testing.T) {
+		assert.NotContains(t, planned(fmt.Sprintf("{title: three, image: %q}", references["good"])), "refuses")
+		said, code := c.run(t, "apply", "plans/prod")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, said, "verified 1 images, as the folder trust asks\n")
+		assert.Regexp(t, `the update stopped after \d of \d changes: Deployment api: `, said) // there is no controller
+	})
+}
+
+// refusedImage plans an update to an image. The plan must say why apply refuses it, and apply must.
+func (c *checkout) refusedImage(t *testing.T, planned func(string) string, image string, says ...string) {
+	t.Helper()
+	said := planned(fmt.Sprintf("{title: three, image: %q}", image))
+	assert.Contains(t, said, "make apply refuses the images as they are now:\n  ")
+	for _, part := range says {
+		assert.Contains(t, said, part)
+	}
+	c.refused(t, "apply plans/prod", append(says, "refused, and nothing was changed:\n")...)
+}
+
+// key makes a key and a certificate that signs itself, by the name of both.
+const key = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout %[2]s.key -out %[2]s.pem \
+	-subj "/C=DE/ST=Berlin/O=Example/CN=releases" -addext basicConstraints=critical,CA:false \
+	-addext keyUsage=critical,digitalSignature -addext extendedKeyUsage=codeSigning 2>&1`
+
+// registry starts a registry that ends with the test, and returns the references of images in it by their names.
+func (c *checkout) registry(t *testing.T, program string, names ...string) map[string]string {
+	t.Helper()
+	server := exec.CommandContext(context.WithoutCancel(t.Context()), program) // it ends with its input
+	for _, name := range names {
+		server.Args = append(server.Args, "team-a/"+name+":1.0.0")
+	}
+	input, err := server.StdinPipe()
+	require.NoError(t, err)
+	output, err := server.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { assert.NoError(t, errors.Join(input.Close(), server.Wait())) })
+	references, lines := map[string]string{}, bufio.NewScanner(output)
+	for _, name := range names {
+		require.True(t, lines.Scan(), "the registry has ended")
+		references[name] = lines.Text()
+	}
+	return references
+}
+
+// removeBill deletes from the registry what refers to an image as its bill.
+func removeBill(t *testing.T, reference string) {
+	t.Helper()
+	tagged, digest, _ := strings.Cut(reference, "@")
+	var referrers struct {
+		Manifests []struct{ ArtifactType, Digest string }
+	}
+	require.NoError(t, json.Unmarshal(send(t, http.MethodGet, tagged, "referrers/"+digest, nil), &referrers))
+	removed := 0
+	for _, each := range referrers.Manifests {
+		if strings.Contains(each.ArtifactType, "cyclonedx") {
+			send(t, http.MethodDelete, tagged, "manifests/"+each.Digest, nil)
+			removed++
+		}
+	}
+	require.Equal(t, 1, removed)
+}
+
+// moveTag pushes another image under the tag of one.
+func moveTag(t *testing.T, reference string) {
+	t.Helper()
+	tagged, digest, _ := strings.Cut(reference, "@")
+	manifest := send(t, http.MethodGet, tagged, "manifests/"+digest, nil)
+	send(t, http.MethodPut, tagged, "manifests/1.0.0", append(manifest, '\n'))
+}
+
+// send sends a request about the repository of an image, and returns the answer.
+func send(t *testing.T, method, tagged, path string, body []byte) []byte {
+	t.Helper()
+	host, rest, _ := strings.Cut(tagged, "/")
+	repository, _, _ := strings.Cut(rest, ":")
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+host+"/v2/"+repository+"/"+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, answer)
+	return answer
 }
 
 // noSecretWasShown looks for the password in everything that was printed, and in all plans.

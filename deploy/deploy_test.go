@@ -260,10 +260,11 @@ func TestTheImagesAreThoseOfTheStacksFile(t *testing.T) {
   journal:api: {image: "a:1", replicas: 3}
   journal:metrics: {alerts: {alertmanagerImage: "b:2", image: ""}, list: [{image: "c:3"}], imagePolicy: digest}
 `), 0o600))
-	_, images, err := configuration(dir, "prod")
+	_, images, verify, err := configuration(dir, "prod")
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"journal:api.image": "a:1", "journal:metrics.alerts.alertmanagerImage": "b:2", "journal:metrics.list[0].image": "c:3"}, images)
-	_, _, err = configuration(dir, "test")
+	assert.Equal(t, verification{Verify: verifySignatures}, verify, "what a stack does not say is the strictest")
+	_, _, _, err = configuration(dir, "test")
 	assert.ErrorContains(t, err, "Pulumi.test.yaml")
 }
 
@@ -300,9 +301,10 @@ func TestAFolderOfSomethingElseIsNotReplaced(t *testing.T) {
 func TestWrongArgumentsAreRefused(t *testing.T) {
 	for args, says := range map[string]string{
 		"": "no command", "remove": `command "remove": unknown`, "plan": `stack "": must be named`, "drift": `stack "": must be named`,
+		"pin": `stack "": must be named`, "pin --stack prod": "Pulumi.yaml",
 		"apply": "1 expected", "plan --stack prod more": "0 expected", "apply /none": "no plan is there",
 	} {
-		err := run(t.Context(), strings.Fields(args), &bytes.Buffer{})
+		err := command{stdout: &bytes.Buffer{}}.run(t.Context(), strings.Fields(args))
 		assert.ErrorContains(t, err, says, args)
 	}
 }

@@ -39,10 +39,12 @@ type engine struct {
 	stack   string
 }
 
+var errNoStack = errors.New(`stack "": must be named; write for example STACK=prod`)
+
 // newEngine finds Pulumi's command.
 func newEngine(project, stack string) (engine, error) {
 	if stack == "" {
-		return engine{}, errors.New(`stack "": must be named; write for example STACK=prod`)
+		return engine{}, errNoStack
 	}
 	project, err := filepath.Abs(project)
 	if err != nil {

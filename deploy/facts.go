@@ -35,6 +35,8 @@ type facts struct {
 	Configuration string `json:"configuration"`
 	// Images are the images that the stack's file names, by their paths, such as journal:api.image.
 	Images map[string]string `json:"images"`
+	// Verify is what apply asks of the images. It is part of the configuration.
+	Verify verification `json:"verify"`
 	// State is the hash of the stack's resources, without times and ciphertexts.
 	State string `json:"state"`
 	// Engine is the version of Pulumi's command.
@@ -53,7 +55,7 @@ func gather(ctx context.Context, e engine) (facts, error) {
 	if f.Commit, err = commit(ctx, e.project); err != nil {
 		return f, err
 	}
-	if f.Configuration, f.Images, err = configuration(e.project, e.stack); err != nil {
+	if f.Configuration, f.Images, f.Verify, err = configuration(e.project, e.stack); err != nil {
 		return f, err
 	}
 	if f.Program, err = program(ctx, e.project); err != nil {
@@ -146,51 +148,57 @@ func (d digest) file(name, path string) error {
 	return err
 }
 
-// configuration returns the hash of the files that configure a stack, and the images that the stack's file names.
-func configuration(project, stack string) (hash string, images map[string]string, err error) {
-	declared, err := workspace.LoadProject(filepath.Join(project, "Pulumi.yaml"))
-	if err != nil {
-		return "", nil, err
-	}
-	name := "Pulumi." + stack + ".yaml"
-	path := filepath.Join(project, declared.StackConfigDir, name)
-	d := digest{}
-	if err := errors.Join(d.file("Pulumi.yaml", filepath.Join(project, "Pulumi.yaml")), d.file(name, path)); err != nil {
-		return "", nil, fmt.Errorf("%w; choose a stack that has a file", err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", nil, err
-	}
-	var file struct {
-		Config map[string]any `yaml:"config"`
-	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		return "", nil, fmt.Errorf("%s: %w", name, err)
-	}
-	images = map[string]string{}
-	for key, value := range file.Config {
-		imagesIn(key, value, images)
-	}
-	return d.sum(), images, nil
+// stackFile is the file that configures a stack.
+type stackFile struct {
+	// project is the name of the program, which its keys begin with, and name that of the file.
+	project, name, path string
+	text                []byte
+	// images are the values that name images, by their paths, such as journal:api.image.
+	images map[string]*yaml.Node
+	verify verification
 }
 
-// imagesIn adds the images in a value by their paths: the texts below keys such as image and alertmanagerImage.
-func imagesIn(path string, value any, images map[string]string) {
-	switch value := value.(type) {
-	case string:
-		if strings.HasSuffix(strings.ToLower(path), "image") && value != "" {
-			images[path] = value
-		}
-	case []any:
-		for i, inner := range value {
-			imagesIn(fmt.Sprintf("%s[%d]", path, i), inner, images)
-		}
-	case map[string]any:
-		for key, inner := range value {
-			imagesIn(path+"."+key, inner, images)
-		}
+// readStackFile reads the file of a stack.
+func readStackFile(project, stack string) (stackFile, error) {
+	declared, err := workspace.LoadProject(filepath.Join(project, "Pulumi.yaml"))
+	if err != nil {
+		return stackFile{}, err
 	}
+	f := stackFile{project: string(declared.Name), name: "Pulumi." + stack + ".yaml", images: map[string]*yaml.Node{}}
+	f.path = filepath.Join(project, declared.StackConfigDir, f.name)
+	if f.text, err = os.ReadFile(f.path); err != nil {
+		return f, fmt.Errorf("%w; choose a stack that has a file", err)
+	}
+	var file struct {
+		Config map[string]yaml.Node `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(f.text, &file); err != nil {
+		return f, fmt.Errorf("%s: %w", f.name, err)
+	}
+	for key, value := range file.Config {
+		imagesIn(key, &value, f.images)
+	}
+	if f.verify, err = readVerification(file.Config); err != nil {
+		return f, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return f, nil
+}
+
+// configuration returns the hash of the files that configure a stack, the images that its file names, and how they are verified.
+func configuration(project, stack string) (hash string, images map[string]string, verify verification, err error) {
+	file, err := readStackFile(project, stack)
+	if err != nil {
+		return "", nil, verify, err
+	}
+	d := digest{file.name: sha256.Sum256(file.text)}
+	if err := d.file("Pulumi.yaml", filepath.Join(project, "Pulumi.yaml")); err != nil {
+		return "", nil, verify, err
+	}
+	images = map[string]string{}
+	for path, node := range file.images {
+		images[path] = node.Value
+	}
+	return d.sum(), images, file.verify, nil
 }
 
 // program returns the hash of the source files of a program in Go and of the versions of its modules. Git does not list all of

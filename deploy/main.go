@@ -1,8 +1,10 @@
 // Command deploy changes a stack in two steps, and looks at it in between: plan shows what an update would do and writes it down,
-// apply does exactly that or refuses, and drift says what others have changed in the cluster. It runs Pulumi's own command.
+// apply does exactly that or refuses, and drift says what others have changed in the cluster. pin writes what was pushed into the
+// stack's file. It runs Pulumi's own command, and the command supply for what is in registries.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -24,11 +26,16 @@ const (
 // errDrift ends a look that has found something. What it has found is printed.
 var errDrift = errors.New("the cluster is not as it was deployed")
 
-const usage = "write deploy plan --stack prod, deploy apply plans/prod, or deploy drift --stack prod"
+const usage = "write deploy plan --stack prod, deploy apply plans/prod, deploy drift --stack prod, or deploy pin --stack prod"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	c := command{stdin: os.Stdin, stdout: os.Stdout}
+	own, err := os.Executable()
+	if err == nil {
+		c.supply = filepath.Join(filepath.Dir(own), "supply") // where `make` puts both
+		err = c.run(ctx, os.Args[1:])
+	}
 	stop()
 	os.Exit(exitCode(err, os.Stderr))
 }
@@ -45,8 +52,16 @@ func exitCode(err error, stderr io.Writer) int {
 	return exitFailed
 }
 
+// command is this program, as it is run.
+type command struct {
+	// supply is the program that verifies images. No flag names another one, which could let every image pass.
+	supply string
+	stdin  io.Reader
+	stdout io.Writer
+}
+
 // run runs the command that the arguments name.
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func (c command) run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("no command: " + usage)
 	}
@@ -63,10 +78,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if *out == "" {
-			*out = filepath.Join("plans", *stack)
-		}
-		return makePlan(ctx, e, *out, stdout)
+		return makePlan(ctx, e, c.verifier(e), cmp.Or(*out, filepath.Join("plans", *stack)), c.stdout)
 	case "apply":
 		if err := parse(flags, args[1:], 1); err != nil {
 			return err
@@ -79,7 +91,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return p.apply(ctx, e, stdout)
+		return p.apply(ctx, e, c.verifier(e), c.stdout)
 	case "drift":
 		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
 		if err := parse(flags, args[1:], 0); err != nil {
@@ -89,9 +101,23 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return drift(ctx, e, stdout)
+		return drift(ctx, e, c.stdout)
+	case "pin":
+		stack := flags.String("stack", "", "the stack, as in Pulumi.<stack>.yaml")
+		if err := parse(flags, args[1:], 0); err != nil {
+			return err
+		}
+		if *stack == "" {
+			return errNoStack
+		}
+		return pin(*project, *stack, c.stdin, c.stdout)
 	}
 	return fmt.Errorf("command %q: unknown; %s", args[0], usage)
+}
+
+// verifier verifies the images of an engine's project, which keeps in its folder trust whom it trusts.
+func (c command) verifier(e engine) verifier {
+	return verifier{program: c.supply, trust: filepath.Join(e.project, "trust")}
 }
 
 // parse reads the flags of a command, which takes this many other arguments.

@@ -30,10 +30,12 @@ const (
 type plan struct {
 	dir   string
 	facts facts
+	// steps is the engine's own plan.
+	steps []byte
 }
 
 // makePlan writes a plan of the next update, and prints what it would do.
-func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error {
+func makePlan(ctx context.Context, e engine, v verifier, out string, stdout io.Writer) error {
 	if err := replaceable(out); err != nil {
 		return err
 	}
@@ -69,8 +71,12 @@ func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error
 	for _, s := range steps {
 		now.Changes[string(s.Op)]++
 	}
-	summary := summarize(now, steps)
-	if err := (plan{dir: out, facts: now}).write(text, summary); err != nil {
+	images, err := imagesOf(now.Images, text)
+	if err == nil {
+		err = v.verify(ctx, now.Verify, images)
+	}
+	summary := summarize(now, steps, err)
+	if err := (plan{dir: out, facts: now, steps: text}).write(summary); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%sthe plan is in %s; apply it with `make apply PLAN=%s`\n", summary, out, out)
@@ -78,7 +84,7 @@ func makePlan(ctx context.Context, e engine, out string, stdout io.Writer) error
 }
 
 // write writes the files of a plan, for the owner alone.
-func (p plan) write(steps []byte, summary string) error {
+func (p plan) write(summary string) error {
 	bound, err := json.MarshalIndent(p.facts, "", "  ")
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (p plan) write(steps []byte, summary string) error {
 	for _, file := range []struct {
 		name string
 		text []byte
-	}{{stepsName, steps}, {summaryName, []byte(summary)}, {factsName, append(bound, '\n')}} { // without the facts there is no plan
+	}{{stepsName, p.steps}, {summaryName, []byte(summary)}, {factsName, append(bound, '\n')}} { // without the facts there is no plan
 		if err := os.WriteFile(filepath.Join(p.dir, file.name), file.text, 0o600); err != nil {
 			return err
 		}
@@ -128,8 +134,8 @@ func predictable(stack string, steps []step) error {
 	return nil
 }
 
-// summarize returns the lines that a person reviews.
-func summarize(f facts, steps []step) string {
+// summarize returns the lines that a person reviews. The fault is why an update would be refused for its images as they are now.
+func summarize(f facts, steps []step, fault error) string {
 	var b strings.Builder
 	var counts []string
 	for _, op := range slices.Sorted(maps.Keys(f.Changes)) {
@@ -151,8 +157,17 @@ func summarize(f facts, steps []step) string {
 		}
 		fmt.Fprintf(&b, "  %s\n", s.describe())
 	}
+	if fault != nil {
+		fmt.Fprintf(&b, "make apply refuses the images as they are now:\n  %s\n", strings.ReplaceAll(fault.Error(), "\n", "\n  "))
+	}
+	if f.Verify.Verify != verifySignatures {
+		fmt.Fprintf(&b, "the signatures and bills of images are not verified: %s\n", f.Verify.Reason)
+	}
+	if f.Verify.Verify != verifyNone {
+		return b.String()
+	}
 	for _, path := range slices.Sorted(maps.Keys(f.Images)) {
-		if image := f.Images[path]; !strings.Contains(image, "@sha256:") {
+		if image := f.Images[path]; !pinned.MatchString(image) {
 			fmt.Fprintf(&b, "%s: %s is a tag, and the registry may give another image for it; write %s@sha256:...\n", path, image, image)
 		}
 	}
@@ -186,11 +201,10 @@ func readPlan(dir string) (plan, error) {
 	if err := json.Unmarshal(text, &p.facts); err != nil {
 		return p, fmt.Errorf("%s: %w; plan again", filepath.Join(dir, factsName), err)
 	}
-	steps, err := os.ReadFile(filepath.Join(dir, stepsName))
-	if err != nil {
+	if p.steps, err = os.ReadFile(filepath.Join(dir, stepsName)); err != nil {
 		return p, fmt.Errorf("the plan is not whole: %w; plan again", err)
 	}
-	if hash(steps) != p.facts.Steps {
+	if hash(p.steps) != p.facts.Steps {
 		return p, fmt.Errorf("%s: not as it was written; plan again", filepath.Join(dir, stepsName))
 	}
 	return p, nil

@@ -414,7 +414,7 @@ func TestAFileThatIsNoConfigurationIsRefusedWithItsLineAndTheFix(t *testing.T) {
 		{"config:\n  journal:redis.replicas: 5", `Pulumi.test.yaml:2: journal:redis.replicas "5": unknown key; write what is inside`},
 		{"config:\n  colour: blue", `Pulumi.test.yaml:2: colour "blue": has no namespace; write the project's before it, as in journal:namespace`},
 		{"config:\n  jornal:redis: {}", `Pulumi.test.yaml:2: jornal:redis "{...}": unknown namespace; did you mean journal:redis?`},
-		{"config:\n  aws:region: a", `Pulumi.test.yaml:2: aws:region "a": unknown namespace; write one of journal, kubernetes, random, pulumi`},
+		{"config:\n  aws:region: a", `Pulumi.test.yaml:2: aws:region "a": unknown namespace; write one of journal, kubernetes, random, pulumi, deploy`},
 		{"config: {}\n---\nconfig: {}", `Pulumi.test.yaml:2: a second document begins here, and would be ignored`},
 		{"config:\n\tjournal:readOnly: true", `Pulumi.test.yaml:2: not YAML: a tab; indent with spaces`},
 		{"config:\n  journal:namespace: \"a", `not YAML: found unexpected end of stream: a quote is open; close it`},

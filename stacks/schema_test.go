@@ -317,8 +317,8 @@ const pageHead = `# Configuration
 <!-- Generated from the fields of stacks.Config and of the components' arguments: go test ./stacks -update -->
 
 A stack is what ` + "`Pulumi.<stack>.yaml`" + ` says below ` + "`config:`" + `. The keys below have the namespace of the project: ` + "`journal:redis`" + `. Nothing else is
-accepted, apart from keys of ` + "`kubernetes:`, `random:` and `pulumi:`" + `. A field that is left out has its default. A field without a default may be left
-out as well, unless it is required. A quantity is Kubernetes' own: a text with a suffix, such as ` + "`500m` or `128Mi`, or a number such as `2` or `0.5`" + `.
+accepted, apart from keys of ` + "`kubernetes:`, `random:` and `pulumi:`, and [`deploy:images`](delivery.md#images)" + `. A field that is left out has its default.
+A field without a default may be left out as well, unless it is required. A quantity is Kubernetes' own: a text with a suffix, such as ` + "`500m` or `128Mi`, or a number such as `2` or `0.5`" + `.
 
 Both stack files name ` + "[Pulumi.schema.json](../Pulumi.schema.json)" + ` in their first line. An editor with the YAML language server then completes names, shows
 what they mean and marks what is refused.

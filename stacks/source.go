@@ -251,8 +251,8 @@ func explain(name string, text []byte, err error) error {
 // The sections of a stack's file: https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/
 var stackSections = []string{"config", "environment", "secretsprovider", "encryptedkey", "encryptionsalt"}
 
-// namespaces are the prefixes of keys that are not the project's: those of its providers, and of the engine.
-var namespaces = []string{"kubernetes", "random", "pulumi"}
+// namespaces are the prefixes of keys that are not the project's: those of its providers, of the engine and of `make apply`.
+var namespaces = []string{"kubernetes", "random", "pulumi", "deploy"}
 
 // sections checks the content of a stack's file, and takes the values of the project's keys.
 func (s *source) sections(document *yaml.Node) {

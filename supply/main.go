@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	root := &cobra.Command{
 		Use: "supply", Short: "Sign images with a bill of what is in them, and verify both", SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(sign(stdout), verify(stdout), bill(stdout))
+	root.AddCommand(sign(stdout), verify(stdout), bill(stdout), digest(stdout))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	return root.ExecuteContext(ctx)
@@ -100,6 +100,24 @@ func bill(stdout io.Writer) *cobra.Command {
 			}
 			_, err = stdout.Write(text)
 			return err
+		},
+	}
+}
+
+func digest(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use: "digest KEY=IMAGE...", Short: "Print images with the digests that their registries have for them now",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			for n, each := range args {
+				key, reference := split(n, each)
+				reference, err := signing.Digest(command.Context(), reference)
+				if err != nil {
+					return fmt.Errorf("%s %w", key, err)
+				}
+				fmt.Fprintf(stdout, "%s: %s\n", key, reference)
+			}
+			return nil
 		},
 	}
 }

@@ -35,6 +35,7 @@ func TestDeploy(t *testing.T) {
 	s.types(t, setUp, "A stack")
 	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS)
 	s.importForeign(t, n)
+	s.types(t, page, "Images") // none of them is in a registry
 	s.mustRun(t, "git add --all && git commit --quiet --message 'the stack'")
 
 	s.refuses(t, "make plan STACK=dev", "it has no state yet, and a first update cannot be planned")

@@ -25,7 +25,8 @@ type image struct {
 	// repository is the registry and the path in it, such as docker.io/library/redis.
 	repository string
 	// tag is the tag that the reference has beside the digest, or nothing.
-	tag    string
+	tag string
+	// digest is that of the image, or nothing in a reference that has a tag alone.
 	digest string
 	remote *remote.Repository
 }
@@ -35,6 +36,15 @@ func (i image) pinned() string { return i.repository + "@" + i.digest }
 
 // open returns the image of a reference, which must have a digest: the content of a tag can change between two looks at it.
 func open(written string) (image, error) {
+	i, err := parse(written)
+	if err == nil && i.digest == "" {
+		err = errors.New("no digest, so its content can change; write it with the digest that was built and checked, as in registry.example.com/app:1.2.3@sha256:…")
+	}
+	return i, err
+}
+
+// parse returns the image of a reference, perhaps without a digest.
+func parse(written string) (image, error) {
 	named, err := reference.ParseNormalizedNamed(written)
 	if err != nil {
 		return image{}, fmt.Errorf("not a reference of an image: %w; write one such as registry.example.com/app:1.2.3@sha256:…", err)
@@ -43,11 +53,9 @@ func open(written string) (image, error) {
 	if tagged, is := named.(reference.Tagged); is {
 		i.tag = tagged.Tag()
 	}
-	digested, is := named.(reference.Digested)
-	if !is {
-		return image{}, errors.New("no digest, so its content can change; write it with the digest that was built and checked, as in registry.example.com/app:1.2.3@sha256:…")
+	if digested, is := named.(reference.Digested); is {
+		i.digest = digested.Digest().String()
 	}
-	i.digest = digested.Digest().String()
 	if i.remote, err = remote.NewRepository(i.repository); err != nil {
 		return image{}, err
 	}
@@ -111,4 +119,33 @@ func (i image) tagged(ctx context.Context) error {
 		return fmt.Errorf("digest: the tag %s is %s now; write that digest, or leave the tag out", i.tag, found.Digest)
 	}
 	return nil
+}
+
+// Digest returns a reference with the digest that the registry has for its tag now. One with a digest stays as it is, if the registry
+// has it and the tag beside it is of the same image.
+func Digest(ctx context.Context, written string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	i, err := parse(written)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", written, err)
+	}
+	switch {
+	case i.digest != "":
+		if _, err = i.resolve(ctx); err == nil {
+			err = i.tagged(ctx)
+		}
+	case i.tag == "":
+		err = errors.New("no tag and no digest; write it with a version, as in registry.example.com/app:1.2.3")
+	default:
+		found, err := i.remote.Manifests().Resolve(ctx, i.tag)
+		if err != nil {
+			return "", fmt.Errorf("%q: digest: the registry does not say what the tag %s is: %w; push the image, or correct the tag", written, i.tag, err)
+		}
+		return written + "@" + found.Digest.String(), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", written, err)
+	}
+	return written, nil
 }

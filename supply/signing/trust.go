@@ -45,7 +45,7 @@ func LoadTrust(folder string) (*Trust, error) {
 	path := filepath.Join(folder, dir.PathTrustPolicy)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("trust policy: %w", err)
+		return nil, fmt.Errorf("trust policy: %w; write it, and the certificates beside it: docs/supply-chain.md#verify", err)
 	}
 	policy := new(trustpolicy.Document)
 	strict := json.NewDecoder(bytes.NewReader(text))

@@ -20,6 +20,7 @@ type config struct {
 	Title string // of the protected namespace, and of an object whose changes replace it
 	Extra bool   // one more object
 	Image string // of a Deployment
+	Other string // of a second container in it, by a key that does not say that it is one
 	Token bool   // a password that is not made yet
 }
 
@@ -77,14 +78,16 @@ func deploy(ctx *pulumi.Context) error {
 		return nil
 	}
 	labels := pulumi.StringMap{"app": pulumi.String("api")}
+	containers := corev1.ContainerArray{&corev1.ContainerArgs{Name: pulumi.String("api"), Image: pulumi.String(c.Image)}}
+	if c.Other != "" {
+		containers = append(containers, &corev1.ContainerArgs{Name: pulumi.String("other"), Image: pulumi.String(c.Other)})
+	}
 	_, err = appsv1.NewDeployment(ctx, "api", &appsv1.DeploymentArgs{
 		// There is no controller that would make its pods.
 		Metadata: named("api", pulumi.StringMap{"pulumi.com/timeoutSeconds": pulumi.String("1")}),
 		Spec: &appsv1.DeploymentSpecArgs{
 			Selector: &metav1.LabelSelectorArgs{MatchLabels: labels},
-			Template: &corev1.PodTemplateSpecArgs{Metadata: &metav1.ObjectMetaArgs{Labels: labels}, Spec: &corev1.PodSpecArgs{
-				Containers: corev1.ContainerArray{&corev1.ContainerArgs{Name: pulumi.String("api"), Image: pulumi.String(c.Image)}},
-			}},
+			Template: &corev1.PodTemplateSpecArgs{Metadata: &metav1.ObjectMetaArgs{Labels: labels}, Spec: &corev1.PodSpecArgs{Containers: containers}},
 		},
 	})
 	return err
