@@ -490,7 +490,9 @@ func dashboardsInABrowser(t *testing.T, secret string) {
 		path: "vmui/", asks: []string{"prometheus/vmui/custom-dashboards", "prometheus/api/v1/query_range"}, picture: "metrics.png", secret: secret,
 	},
 		"see a chart", chromedp.WaitVisible(`canvas`, chromedp.ByQuery),
-		"see a pod of alice", chromedp.Poll(`(window.scrollTo(0, document.body.scrollHeight), document.body.innerText.includes("e2e-figures"))`, nil), // a chart is drawn once it is seen
+		// A chart is drawn once it is seen.
+		"see a pod of alice", chromedp.Poll(`(window.scrollTo(0, window.scrollY + innerHeight < document.body.scrollHeight ? window.scrollY + 300 : 0),
+			document.body.innerText.includes("e2e-figures"))`, nil, chromedp.WithPollingInterval(300*time.Millisecond)),
 		"see more of the page", chromedp.Evaluate(`(window.scrollTo(0, 0), document.body.style.zoom = 0.5)`, nil),
 		"see the pod beside the quota", chromedp.Poll(`document.body.innerText.includes("e2e-figures")`, nil),
 	)
