@@ -54,8 +54,9 @@ func (o object) field(path ...string) string {
 	return text
 }
 
-// rank orders objects of different kinds: what others cannot be created without comes first, and what makes pods comes last, so that
-// it finds its quota, its policies and its account.
+// rank orders objects of different kinds: what others cannot be created without comes first, and what makes pods comes late, so that
+// it finds its quota, its policies and its account; then what pods serve, since no namespace can be deleted while nobody answers for
+// an API group.
 func (o object) rank() int {
 	switch o.field("kind") {
 	case "Namespace":
@@ -64,6 +65,8 @@ func (o object) rank() int {
 		return 1
 	case "DaemonSet", "Deployment", "StatefulSet":
 		return 3
+	case "APIService":
+		return 4
 	}
 	return 2
 }

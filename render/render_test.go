@@ -2,13 +2,22 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -42,8 +51,22 @@ func project(t *testing.T, stack string, oldnew ...string) string {
 	return dir
 }
 
-// small is the stack dev without what needs a state.
-func small(t *testing.T) string {
+// authority is the certificate of an authority in PEM.
+var authority = sync.OnceValue(func() string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+})
+
+// dev is the stack dev with these sources of the certificates of the reader and the metrics server.
+func dev(t *testing.T, reader, metrics map[string]any) string {
 	t.Helper()
 	dir := project(t, "dev")
 	path := filepath.Join(dir, "Pulumi.dev.yaml")
@@ -53,14 +76,18 @@ func small(t *testing.T) string {
 		Config map[string]any `yaml:"config"`
 	}
 	require.NoError(t, yaml.Unmarshal(text, &stack))
-	for _, key := range []string{"resourceMetrics", "logs", "metrics", "reader"} {
-		require.Contains(t, stack.Config, "journal:"+key)
-		delete(stack.Config, "journal:"+key)
-	}
+	stack.Config["journal:reader"].(map[string]any)["certificate"] = reader
+	stack.Config["journal:resourceMetrics"].(map[string]any)["certificate"] = metrics
 	text, err = yaml.Marshal(stack)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, text, 0o600))
 	return dir
+}
+
+// devWithSecrets is the stack dev with certificates of Secrets that exist.
+func devWithSecrets(t *testing.T) string {
+	t.Helper()
+	return dev(t, map[string]any{"secret": "reader-tls", "caBundle": authority()}, map[string]any{"secret": "metrics-server-tls", "caBundle": authority()})
 }
 
 // rendering renders a stack of a project into a folder, and returns the files by path and what was printed.
@@ -110,8 +137,10 @@ func golden(t *testing.T, stack string) map[string]map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "stacks", "testdata", stack+".yaml"))
 	require.NoError(t, err)
-	// The only name that a state decides.
+	// What a state decides.
 	text = regexp.MustCompile(`redis-password-[0-9a-f]{10}`).ReplaceAll(text, []byte("redis-password-1"))
+	text = regexp.MustCompile(`(-tls)-[0-9a-f]{10}`).ReplaceAll(text, []byte("$1"))
+	text = regexp.MustCompile(`(caBundle: )\S+`).ReplaceAll(text, []byte("${1}"+base64.StdEncoding.EncodeToString([]byte(authority()))))
 	objects := map[string]map[string]any{}
 	for document := range strings.SplitSeq(string(text), "\n---\n") {
 		var value map[string]any
@@ -126,25 +155,45 @@ func golden(t *testing.T, stack string) map[string]map[string]any {
 }
 
 func TestEveryObjectOfTheGoldenFileIsInOneFileAndNothingElse(t *testing.T) {
-	files, said := rendering(t, root, "prod", filepath.Join(t.TempDir(), "prod"))
-	want := golden(t, "prod")
-	assert.Greater(t, len(want), 50)
-	for path, text := range files {
-		if path == kustomizationName || path == historyName {
-			continue
+	for stack, dir := range map[string]string{"prod": root, "dev": devWithSecrets(t)} {
+		files, _ := rendering(t, dir, stack, filepath.Join(t.TempDir(), "out"))
+		want := golden(t, stack)
+		assert.Greater(t, len(want), 50)
+		for path, text := range files {
+			if path == kustomizationName || path == historyName {
+				continue
+			}
+			var got map[string]any
+			require.NoError(t, yaml.Unmarshal([]byte(text), &got), path)
+			assert.Equal(t, want[path], got, path)
+			delete(want, path)
 		}
-		var got map[string]any
-		require.NoError(t, yaml.Unmarshal([]byte(text), &got), path)
-		assert.Equal(t, want[path], got, path)
-		delete(want, path)
+		assert.Empty(t, want, "these have no file")
 	}
-	assert.Empty(t, want, "these have no file")
-	assert.Contains(t, said, "they need the Secret journal/redis-password-1, which they do not declare\n")
-	assert.Contains(t, said, "they need the Secret journal/journal-tls, which they do not declare\n")
+}
+
+func TestTheSecretsThatMustExistAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		stack, dir string
+		secrets    []string
+	}{
+		{"prod", root, []string{"journal/journal-tls", "journal/redis-password-1"}},
+		{"dev", devWithSecrets(t), []string{"journal-metrics-server/metrics-server-tls", "journal-reader/reader-tls", "journal/redis-password-1"}},
+		{"dev", dev(t, map[string]any{"issuer": "Issuer/internal"}, map[string]any{"issuer": "ClusterIssuer/internal"}), []string{"journal/redis-password-1"}},
+	} {
+		_, said := rendering(t, c.dir, c.stack, filepath.Join(t.TempDir(), "out"))
+		var names []string
+		for line := range strings.Lines(said) {
+			if name, found := strings.CutPrefix(line, "they need the Secret "); found {
+				names = append(names, strings.TrimSuffix(name, ", which they do not declare\n"))
+			}
+		}
+		assert.Equal(t, c.secrets, names)
+	}
 }
 
 func TestTheKustomizationListsEveryFileInAnOrderThatKubectlCanApply(t *testing.T) {
-	for stack, dir := range map[string]string{"prod": root, "dev": small(t)} {
+	for stack, dir := range map[string]string{"prod": root, "dev": devWithSecrets(t)} {
 		files, _ := rendering(t, dir, stack, filepath.Join(t.TempDir(), "out"))
 		list := listed(t, files)
 		delete(files, kustomizationName)
@@ -159,7 +208,7 @@ func TestTheKustomizationListsEveryFileInAnOrderThatKubectlCanApply(t *testing.T
 			last = o.rank()
 		}
 		assert.True(t, strings.HasPrefix(list[0], "_cluster/namespace-"), list[0])
-		assert.Equal(t, 3, last, "what makes pods comes last")
+		assert.Equal(t, map[string]int{"prod": 3, "dev": 4}[stack], last, "what makes pods comes late, and the API groups that they serve come last")
 		crd := slices.IndexFunc(list, func(path string) bool { return strings.Contains(path, "/customresourcedefinition-") })
 		assert.Equal(t, stack == "dev", crd > 0, "the claims of dev have definitions")
 		if crd > 0 {
@@ -169,19 +218,25 @@ func TestTheKustomizationListsEveryFileInAnOrderThatKubectlCanApply(t *testing.T
 }
 
 func TestTwoRenderingsAreEqual(t *testing.T) {
-	dir := t.TempDir()
-	first, _ := rendering(t, root, "prod", filepath.Join(dir, "a"))
-	other, _ := rendering(t, root, "prod", filepath.Join(dir, "b"))
-	assert.Equal(t, first, other, "into another folder")
-	again, _ := rendering(t, root, "prod", filepath.Join(dir, "a"))
-	assert.Equal(t, first, again, "over itself")
+	for stack, project := range map[string]string{"prod": root, "dev": devWithSecrets(t)} {
+		dir := t.TempDir()
+		first, _ := rendering(t, project, stack, filepath.Join(dir, "a"))
+		other, _ := rendering(t, project, stack, filepath.Join(dir, "b"))
+		assert.Equal(t, first, other, "into another folder")
+		again, _ := rendering(t, project, stack, filepath.Join(dir, "a"))
+		assert.Equal(t, first, again, "over itself")
+	}
 }
 
 func TestNothingOfTheEngineAndNoSecretIsInTheFiles(t *testing.T) {
-	for stack, dir := range map[string]string{"prod": root, "dev": small(t)} {
+	issued := dev(t, map[string]any{"issuer": "Issuer/internal"}, map[string]any{"issuer": "ClusterIssuer/internal"})
+	for dir, stack := range map[string]string{root: "prod", devWithSecrets(t): "dev", issued: "dev"} {
 		files, _ := rendering(t, dir, stack, filepath.Join(t.TempDir(), "out"))
 		for path, text := range files {
 			assert.NotContains(t, text, "pulumi.com/", path)
+			assert.NotContains(t, text, "PRIVATE KEY", path)
+			assert.NotContains(t, text, base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE KEY"))[:28], path)
+			assert.NotContains(t, text, "insecureSkipTLSVerify", path)
 			assert.NotContains(t, text, "kind: Secret\n", path)
 			assert.NotContains(t, text, "[secret]", path)
 			assert.NotContains(t, path, "patch-", path)
@@ -205,6 +260,17 @@ func TestACertificateOfCertManagerIsNotMissing(t *testing.T) {
 	files, said := rendering(t, dir, "prod", filepath.Join(t.TempDir(), "out"))
 	assert.Contains(t, strings.Join(listed(t, files), " "), "journal/certificate-")
 	assert.Equal(t, 1, strings.Count(said, "they need the Secret"), said)
+}
+
+func TestAnIssuerIsAskedForTheCertificatesOfAPIGroups(t *testing.T) {
+	dir := dev(t, map[string]any{"issuer": "Issuer/internal"}, map[string]any{"issuer": "ClusterIssuer/internal"})
+	files, _ := rendering(t, dir, "dev", filepath.Join(t.TempDir(), "out"))
+	for in, group := range map[string]string{"reader": "v1alpha1.observe.journal.example.com", "metrics-server": "v1beta1.metrics.k8s.io"} {
+		assert.Contains(t, files["journal-"+in+"/certificate-"+in+".yaml"], "- "+in+".journal-"+in+".svc\n")
+		served := files["_cluster/apiservice-"+group+".yaml"]
+		assert.Contains(t, served, "cert-manager.io/inject-ca-from: journal-"+in+"/"+in+"\n")
+		assert.NotContains(t, served, "caBundle", "each apply would take back what cert-manager has written")
+	}
 }
 
 func TestTheLastVersionOfAConfigurationStaysAndOlderOnesGo(t *testing.T) {
@@ -241,18 +307,30 @@ func TestWhatAnUpdateMustNotDoIsRefused(t *testing.T) {
 		"journal:redis.passwords \"[3]\": the clients of the last update sign in with password 2; write [3, 2]")
 	assert.Contains(t, refused(t, project(t, "prod", "storage: {size: 10Gi}", "storage: {size: 9Gi}"), "prod", out), "Kubernetes shrinks none")
 	assert.Equal(t, before, contents(t, out), "a refused run has changed files")
+
+	out, kept := filepath.Join(t.TempDir(), "dev"), devWithSecrets(t)
+	rendering(t, kept, "dev", out)
+	path := filepath.Join(kept, "Pulumi.dev.yaml")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "size: 4Gi")
+	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "size: 4Gi", "size: 3Gi")), 0o600))
+	assert.Contains(t, refused(t, kept, "dev", out), `journal:metrics.store.storage.size "3Gi": the volumes have 4Gi, and Kubernetes shrinks none`)
 }
 
 func TestWhatNeedsAStateIsRefusedWithItsLine(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	said := refused(t, root, "dev", out)
-	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:resourceMetrics .*a rendered stack has no state; remove the key, and write cluster: {resourceMetrics: true}`, said)
-	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:reader .*remove the keys reader, logs and metrics`, said)
-	for _, key := range []string{"logs", "metrics"} {
-		assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:`+key+` .*remove the keys reader, logs and metrics`, said)
-	}
+	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:resourceMetrics\.certificate "": .*a rendered stack has no state; `+
+		`name a Secret that exists by certificate\.secret .* or replace the key by cluster: {resourceMetrics: true}`, said)
+	assert.Regexp(t, `(?m)^Pulumi\.dev\.yaml:\d+: journal:reader\.certificate "": .* or an issuer of cert-manager by certificate\.issuer`, said)
+	assert.Equal(t, 2, strings.Count(said, "\n"), "nothing else is refused")
 	assert.True(t, strings.HasPrefix(said, `the configuration of stack "dev" is refused`), said)
 
+	const alerts = "alerts: {image: docker.io/victoriametrics/vmalert:v1.148.8"
+	posted := alerts + ", webhook: {secure: 'v1:abc'}, alertmanagerImage: 'quay.io/prometheus/alertmanager:v0.28.1'"
+	assert.Regexp(t, `Pulumi\.dev\.yaml:\d+: journal:metrics\.alerts\.webhook "": it is encrypted, .*; remove it with alertmanagerImage`,
+		refused(t, project(t, "dev", alerts, posted), "dev", out))
 	assert.Regexp(t, `Pulumi\.prod\.yaml:\d+: journal:exposure\.tls\.selfSigned "1": .*tls: {secret: journal-tls}`,
 		refused(t, project(t, "prod", "tls: {secret: journal-tls}", "tls: {selfSigned: 1}"), "prod", out))
 	pull := "  journal:cluster: {pullSecret: {registry: registry.example.com, username: puller, password: {secure: 'v1:abc'}}}\n  journal:tenant:"
@@ -334,7 +412,7 @@ func TestTwoObjectsInOneFileAreRefused(t *testing.T) {
 
 func TestOnlyRenderedFilesAreReplaced(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	rendering(t, small(t), "dev", out)
+	rendering(t, devWithSecrets(t), "dev", out)
 	own := filepath.Join(out, "journal", "notes.txt")
 	require.NoError(t, os.WriteFile(own, []byte("mine"), 0o600))
 	outside := filepath.Join(filepath.Dir(out), "outside.yaml")

@@ -27,22 +27,17 @@ func Render(ctx *pulumi.Context) error {
 
 // checkRendered returns a fault for everything that needs a secret that only a state or its key has.
 func (c *Config) checkRendered() (f rules.Faults) {
-	const certificate = "its API is served with a certificate whose key derives from a secret in Pulumi's state, and a rendered stack has no state; "
-	if c.ResourceMetrics != nil {
-		f.Refuse("resourceMetrics", "", certificate+"remove the key, and write cluster: {resourceMetrics: true} if the cluster serves "+
-			"resource metrics itself; or deploy the stack with pulumi up")
+	const certificate = "the program makes it from a secret in Pulumi's state, and a rendered stack has no state; name a Secret that exists by " +
+		"certificate.secret and its authority by certificate.caBundle, or an issuer of cert-manager by certificate.issuer"
+	if c.ResourceMetrics != nil && c.ResourceMetrics.Certificate.Generated() {
+		f.Refuse("resourceMetrics.certificate", "", certificate+"; or replace the key by cluster: {resourceMetrics: true} if the cluster serves resource metrics itself")
 	}
-	if c.Reader != nil {
-		f.Refuse("reader", "", certificate+"remove the keys reader, logs and metrics, or deploy the stack with pulumi up")
+	if c.Reader != nil && c.Reader.Certificate.Generated() {
+		f.Refuse("reader.certificate", "", certificate)
 	}
-	for _, kept := range []struct {
-		key   string
-		given bool
-	}{{"logs", c.Logs != nil}, {"metrics", c.Metrics != nil}} {
-		if kept.given {
-			f.Refuse(kept.key, "", "nobody could read them without the key reader, whose certificate needs Pulumi's state; remove the keys reader, logs and metrics, "+
-				"or deploy the stack with pulumi up")
-		}
+	if c.Metrics != nil && c.Metrics.Alerts.Webhook != nil {
+		f.Refuse("metrics.alerts.webhook", "", "it is encrypted, and files for everybody to read must not hold it; remove it with alertmanagerImage, "+
+			"or deploy the stack with pulumi up")
 	}
 	if number := c.Journal.Exposure.TLS.SelfSigned; number != 0 {
 		f.Refuse("exposure.tls.selfSigned", number, "the certificate is kept in Pulumi's state, and a rendered stack has no state; "+

@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -46,10 +45,7 @@ func (args TLSArgs) check() rules.Faults {
 		f.Check("secret", args.Secret, rules.CheckObjectName(args.Secret))
 	}
 	if args.Issuer != "" {
-		kind, name, _ := strings.Cut(args.Issuer, "/")
-		if kind != "Issuer" && kind != "ClusterIssuer" || rules.CheckObjectName(name) != nil {
-			f.Refuse("issuer", args.Issuer, "must be an issuer of cert-manager by kind and name, such as ClusterIssuer/letsencrypt")
-		}
+		f.Check("issuer", args.Issuer, kube.CheckIssuer(args.Issuer))
 	}
 	const one = "the host has one certificate; keep one of secret, issuer and selfSigned"
 	switch {
@@ -65,33 +61,15 @@ func (args TLSArgs) check() rules.Faults {
 func (args *ExposureArgs) certificate(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) (pulumi.StringInput, error) {
 	switch {
 	case args.TLS.Issuer != "":
-		return args.issued(ctx, name, part, parent)
+		issued := kube.IssuedCertificate{Part: part, Namespace: args.Namespace, Issuer: args.TLS.Issuer, Host: args.Host}
+		secret, _, err := issued.Declare(ctx, name, parent)
+		return secret, err
 	case args.TLS.SelfSigned != 0:
 		return args.selfSigned(ctx, name, part, parent)
 	case args.TLS.Secret != "":
 		return pulumi.String(args.TLS.Secret), nil
 	}
 	return nil, nil
-}
-
-// issued lets cert-manager write the certificate into a Secret: https://cert-manager.io/docs/usage/certificate/
-func (args *ExposureArgs) issued(ctx *pulumi.Context, name string, part kube.Part, parent pulumi.Resource) (pulumi.StringInput, error) {
-	kind, issuer, _ := strings.Cut(args.TLS.Issuer, "/")
-	secret := pulumi.String(part.App + "-tls")
-	_, err := kube.Custom{
-		APIVersion: "cert-manager.io/v1", Kind: "Certificate", Part: part, Namespace: args.Namespace,
-		Spec: pulumi.Map{
-			"secretName": secret,
-			"dnsNames":   pulumi.ToStringArray([]string{args.Host}),
-			"privateKey": pulumi.Map{
-				"algorithm": pulumi.String("ECDSA"), "size": pulumi.Int(256), "rotationPolicy": pulumi.String("Always"),
-			},
-			"issuerRef": pulumi.Map{
-				"group": pulumi.String("cert-manager.io"), "kind": pulumi.String(kind), "name": pulumi.String(issuer),
-			},
-		},
-	}.Declare(ctx, name, pulumi.Parent(parent))
-	return secret, err
 }
 
 // selfSigned declares a Secret with a certificate of the host. Every run generates a key, and IgnoreChanges ignores all but

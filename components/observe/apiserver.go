@@ -1,10 +1,8 @@
 package observe
 
 import (
-	"encoding/base64"
 	"fmt"
 	"slices"
-	"strconv"
 
 	apiregistrationv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiregistration/v1"
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -12,9 +10,7 @@ import (
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
 	rbacv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/rbac/v1"
-	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
 	"example.com/journal/components/kube"
 )
@@ -35,9 +31,8 @@ type apiServer struct {
 	rules          rbacv1.PolicyRuleArray
 	replicas       int
 	resources      kube.Resources
-	// certificate is the number of the serving certificate.
-	certificate   int
-	priorityClass pulumi.StringInput
+	certificate    CertificateArgs
+	priorityClass  pulumi.StringInput
 	// listen is the program's flag of its address, and args are its arguments besides that and those of its certificate.
 	listen string
 	args   pulumi.StringArray
@@ -88,12 +83,12 @@ func (s apiServer) declare(ctx *pulumi.Context, name string, parent pulumi.Resou
 	if err != nil {
 		return nil, err
 	}
-	secret, authority, err := s.newCertificate(ctx, name, own)
+	certificate, err := s.servingCertificate(ctx, name, own)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	needs := slices.Concat(rights, []pulumi.Resource{frontProxy}, policies)
-	deployment, err := s.deployment(ctx, name, own, secret, needs)
+	needs := slices.Concat(rights, []pulumi.Resource{frontProxy}, policies, certificate.needs)
+	deployment, err := s.deployment(ctx, name, own, certificate.secret, needs)
 	if err != nil {
 		return nil, fmt.Errorf("deployment: %w", err)
 	}
@@ -101,46 +96,20 @@ func (s apiServer) declare(ctx *pulumi.Context, name string, parent pulumi.Resou
 	if err != nil {
 		return nil, err
 	}
+	meta := metav1.ObjectMetaArgs{Name: pulumi.String(s.version + "." + s.group), Labels: s.part.Labels()}
+	if len(certificate.annotations) > 0 {
+		meta.Annotations = certificate.annotations
+	}
 	// What serves the group is there before it, and longer.
 	return apiregistrationv1.NewAPIService(ctx, name, &apiregistrationv1.APIServiceArgs{
-		Metadata: metav1.ObjectMetaArgs{Name: pulumi.String(s.version + "." + s.group), Labels: s.part.Labels()},
+		Metadata: meta,
 		Spec: apiregistrationv1.APIServiceSpecArgs{
 			Group: pulumi.String(s.group), Version: pulumi.String(s.version),
 			GroupPriorityMinimum: pulumi.Int(100), VersionPriority: pulumi.Int(100),
 			Service:  apiregistrationv1.ServiceReferenceArgs{Name: pulumi.String(s.part.App), Namespace: own.namespace, Port: pulumi.Int(443)},
-			CaBundle: authority,
+			CaBundle: certificate.caBundle,
 		},
 	}, pulumi.Parent(parent), pulumi.DependsOn(append(needs, deployment, service)))
-}
-
-// newCertificate declares the Secret with the serving certificate. It returns the Secret's name, and the authority in the form of
-// an APIService. The secret from which both derive is not a child, so that an update can target it alone.
-func (s apiServer) newCertificate(ctx *pulumi.Context, name string, own workload) (pulumi.StringInput, pulumi.StringPtrInput, error) {
-	source, err := random.NewRandomPassword(ctx, name, &random.RandomPasswordArgs{Length: pulumi.Int(64), Special: pulumi.Bool(false)})
-	if err != nil {
-		return nil, nil, err
-	}
-	host := fmt.Sprintf("%s.%s.svc", s.part.App, s.in)
-	derived := pulumix.Cast[pulumi.StringMapOutput](pulumix.ApplyErr(source.Result, func(source string) (map[string]string, error) {
-		c, err := deriveCertificates(source, s.server, s.certificate, host)
-		return map[string]string{"ca.crt": c.authority, "tls.crt": c.certificate, "tls.key": c.key}, err
-	}))
-	public := pulumi.Unsecret(derived).(pulumi.StringMapOutput) // only for what nobody can derive the key from
-	meta := s.part.Meta(own.namespace)
-	meta.Name = pulumix.Cast[pulumi.StringOutput](pulumix.Apply(public, func(c map[string]string) string {
-		return kube.ContentName(s.part.App+"-tls", map[string]string{"ca.crt": c["ca.crt"], "tls.crt": c["tls.crt"]})
-	}))
-	secret, err := corev1.NewSecret(ctx, name+"-"+strconv.Itoa(s.certificate), &corev1.SecretArgs{
-		Metadata: meta, Type: pulumi.String("kubernetes.io/tls"), StringData: derived, Immutable: pulumi.Bool(true),
-	}, own.opts...)
-	if err != nil {
-		return nil, nil, err
-	}
-	authority := pulumix.Cast[pulumi.StringPtrOutput](pulumix.Apply(public, func(c map[string]string) *string {
-		text := base64.StdEncoding.EncodeToString([]byte(c["ca.crt"]))
-		return &text
-	}))
-	return secret.Metadata.Name().Elem(), authority, nil
 }
 
 // deployment declares the pods. The engine waits for them, so the API group is never declared before it is served.

@@ -37,9 +37,8 @@ type ReaderArgs struct {
 	Replicas int `json:"replicas" default:"2" minimum:"2"`
 	// Resources are those of each pod.
 	Resources kube.Resources `json:"resources" default:"cpu=10m cpuLimit=500m memory=32Mi memoryLimit=128Mi"`
-	// Certificate is the number of the serving certificate. To replace its key, write the next number: the pods take the new
-	// one after each other, without a gap.
-	Certificate int `json:"certificate" default:"1" minimum:"1"`
+	// Certificate is the source of the serving certificate, for the host reader.journal-reader.svc.
+	Certificate CertificateArgs `json:"certificate"`
 	// Platform are the users and groups that read the logs and the figures of all namespaces. By default nobody does but the
 	// cluster's administrators.
 	Platform []kube.Subject `json:"platform"`
@@ -86,6 +85,7 @@ func (args *ReaderArgs) withDefaults() ReaderArgs {
 	}
 	rules.SetDefaults(&a)
 	a.Resources = a.Resources.WithLimits()
+	a.Certificate = a.Certificate.withDefaults()
 	a.APIServerPorts = apiServerPorts(a.APIServerPorts)
 	return a
 }
@@ -107,6 +107,7 @@ func (args *ReaderArgs) Check() rules.Faults {
 	f := rules.CheckTags(a)
 	f.Check("image", a.Image, kube.CheckImage(a.Image, rules.OwnImage))
 	f = append(f, a.Resources.Check().In("resources")...)
+	f = append(f, a.Certificate.check().In("certificate")...)
 	for i, subject := range a.Platform {
 		f.Check(fmt.Sprintf("platform[%d]", i), subject, subject.Check())
 	}

@@ -94,13 +94,13 @@ func TestTheReaderAndTheMetricsServerHaveDifferentCertificates(t *testing.T) {
 
 func TestAReaderWithoutAStoreIsRefusedWithAllFaultsAndNothingIsDeclared(t *testing.T) {
 	g, err := graph.Run(func(ctx *pulumi.Context) error {
-		_, err := NewReader(ctx, "reader", &ReaderArgs{Replicas: 1, Certificate: -1, Platform: []kube.Subject{"platform", "group:system:masters"}, Namespace: "default"})
+		_, err := NewReader(ctx, "reader", &ReaderArgs{Replicas: 1, Certificate: CertificateArgs{Number: -1}, Platform: []kube.Subject{"platform", "group:system:masters"}, Namespace: "default"})
 		return err
 	})
 	for _, says := range []string{
 		`image "": it is missing; write for example registry.example.com/journal/reader:v0.1.0-0a1b2c3`,
 		`replicas "1": must be 2 or more`,
-		`certificate "-1": must be 1 or more`,
+		`certificate.number "-1": must be 0 or more`,
 		`platform[0] "platform": neither a user nor a group`,
 		`platform[1] "group:system:masters": names that begin with system: belong to Kubernetes`,
 		`namespace "default": it belongs to Kubernetes`,

@@ -37,9 +37,8 @@ type ResourceMetricsArgs struct {
 	Resources kube.Resources `json:"resources" default:"cpu=100m memory=128Mi"`
 	// Resolution is how often the kubelets are asked, in seconds. A figure is that old at most, and so is what pods are scaled by.
 	Resolution int `json:"resolution" default:"15" minimum:"10" maximum:"120"`
-	// Certificate is the number of the serving certificate. To replace its key, write the next number: the pods take the new
-	// one after each other, without a gap.
-	Certificate int `json:"certificate" default:"1" minimum:"1"`
+	// Certificate is the source of the serving certificate, for the host metrics-server.journal-metrics-server.svc.
+	Certificate CertificateArgs `json:"certificate"`
 
 	// Namespace is the namespace that is created for the pods.
 	Namespace string `json:"-" default:"journal-metrics-server"`
@@ -71,6 +70,7 @@ func (args *ResourceMetricsArgs) withDefaults() ResourceMetricsArgs {
 	}
 	rules.SetDefaults(&a)
 	a.Resources = a.Resources.WithLimits()
+	a.Certificate = a.Certificate.withDefaults()
 	a.APIServerPorts = apiServerPorts(a.APIServerPorts)
 	return a
 }
@@ -86,6 +86,7 @@ func (args *ResourceMetricsArgs) Check() rules.Faults {
 	f := rules.CheckTags(a)
 	f.Check("image", a.Image, kube.CheckImage(a.Image, rules.ForeignImage))
 	f = append(f, a.Resources.Check().In("resources")...)
+	f = append(f, a.Certificate.check().In("certificate")...)
 	f.Check("namespace", a.Namespace, kube.CheckNewNamespace(a.Namespace, "the metrics server", (*ResourceMetricsArgs)(nil).withDefaults().Namespace))
 	return f
 }

@@ -125,7 +125,7 @@ func TestTheKeyIsInTheSecretAloneAndTheAuthorityInTheClear(t *testing.T) {
 
 func TestAnotherNumberIsAnotherSecretAndTheAPIServiceStays(t *testing.T) {
 	one := defaults(t)
-	two := declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), Certificate: 2})
+	two := declared(t, &ResourceMetricsArgs{Image: pulumi.String(image), Certificate: CertificateArgs{Number: 2}})
 	before, after := graphtest.Find(t, one, secret, "metrics-1"), graphtest.Find(t, two, secret, "metrics-2")
 	assert.NotEqual(t, before.Field("metadata.name"), after.Field("metadata.name"))
 	assert.Equal(t, graphtest.Find(t, one, apiService, "metrics").Inputs, graphtest.Find(t, two, apiService, "metrics").Inputs)
@@ -194,7 +194,6 @@ func TestEachBrokenRuleIsReportedAndNothingIsDeclared(t *testing.T) {
 		`replicas "1": must be 2 or more`:                              {Replicas: 1},
 		`resolution "5": must be 10 to 120`:                            {Resolution: 5},
 		`resolution "121": must be 10 to 120`:                          {Resolution: 121},
-		`certificate "-1": must be 1 or more`:                          {Certificate: -1},
 		`resources.memoryLimit "64Mi": below the request of 128Mi`:     {Resources: kube.Resources{MemoryLimit: "64Mi"}},
 		`namespace "kube-system": it belongs to Kubernetes`:            {Namespace: "kube-system"},
 		`namespace "Observe": not a DNS label`:                         {Namespace: "Observe"},

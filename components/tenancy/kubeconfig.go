@@ -1,10 +1,7 @@
 package tenancy
 
 import (
-	"bytes"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -42,7 +39,8 @@ func (args KubeconfigArgs) Check() rules.Faults {
 		f = append(f, checkServer(args.Server)...)
 	}
 	if args.CertificateAuthority != "" {
-		f = append(f, checkCertificates(args.CertificateAuthority)...)
+		_, faults := rules.ParseCertificates(args.CertificateAuthority)
+		f = append(f, faults.In("certificateAuthority")...)
 	}
 	if len(args.Command) > 0 && args.Command[0] == "" {
 		f.Refuse("command[0]", "", "it is empty; write the name of the program that signs the user in, such as kubectl")
@@ -77,31 +75,6 @@ func checkServer(server string) (f rules.Faults) {
 
 // hidden stands for a value that may hold a secret.
 const hidden = "[hidden]"
-
-// checkCertificates refuses what is not one or more whole certificates in PEM. Its faults never show a private key.
-func checkCertificates(text string) (f rules.Faults) {
-	const (
-		field = "certificateAuthority"
-		fix   = "write all lines from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
-	)
-	if strings.Contains(text, "PRIVATE KEY") {
-		f.Refuse(field, hidden, "it holds a private key, which belongs into no kubeconfig of others; write the certificate alone")
-		return f
-	}
-	for rest := []byte(strings.TrimSpace(text)); len(rest) > 0; rest = bytes.TrimSpace(rest) {
-		var block *pem.Block
-		before := rest
-		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" || !bytes.HasPrefix(before, []byte("-----BEGIN CERTIFICATE-----")) {
-			f.Refuse(field, text, "not a whole certificate in PEM; %s", fix)
-			return f
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			f.Refuse(field, text, "a certificate that cannot be read, so it is probably cut off; %s", fix)
-			return f
-		}
-	}
-	return f
-}
 
 // Kubeconfig returns the text of a kubeconfig that holds no secret: an exec plugin signs the user in.
 func Kubeconfig(args KubeconfigArgs) (string, error) {

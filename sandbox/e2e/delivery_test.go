@@ -18,7 +18,7 @@ import (
 	"example.com/journal/sandbox/node"
 )
 
-// needState are the keys that a rendered stack cannot have.
+// needState are the keys of dev that need a state, as long as their certificates have no other source, and those that need them.
 var needState = []string{"resourceMetrics", "logs", "metrics", "reader"}
 
 // TestDelivery deploys what `make render` writes, without Pulumi.

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -224,12 +225,29 @@ func (r *reader) authentication(a authority) *corev1.ConfigMap {
 	}
 }
 
+// writeCertificate writes a new serving certificate as the kubelet does: all files of a volume change at once, by a link to another
+// folder.
 func (r *reader) writeCertificate(name string) {
 	certificate, key := r.serving.sign(name)
+	folder, err := os.OpenRoot(r.folder)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	const current, next = "..data", "..data_tmp"
+	before, _ := folder.Readlink(current)
+	errs := []error{folder.Mkdir(".."+name, 0o700), folder.Symlink(".."+name, next)}
 	for file, content := range map[string][]byte{"tls.key": key, "tls.crt": certificate} {
-		if err := os.WriteFile(filepath.Join(r.folder, file), content, 0o600); err != nil {
-			r.t.Fatal(err)
+		errs = append(errs, folder.WriteFile(filepath.Join(".."+name, file), content, 0o600))
+		if before == "" {
+			errs = append(errs, folder.Symlink(filepath.Join(current, file), file))
 		}
+	}
+	errs = append(errs, folder.Rename(next, current))
+	if before != "" {
+		errs = append(errs, folder.RemoveAll(before))
+	}
+	if err := errors.Join(append(errs, folder.Close())...); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
