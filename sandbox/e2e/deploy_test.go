@@ -55,7 +55,7 @@ func TestDeploy(t *testing.T) {
 	s.refuses(t, "make apply PLAN=plans/dev", "commit: the plan is made for ")
 	s.mustRun(t, "git reset --quiet --hard HEAD~1")
 	kubectl(t, "delete", "service", "frontend", "--namespace", world.outputs.Namespace)
-	s.refuses(t, "make apply PLAN=plans/dev", "Service frontend is not as planned")
+	s.refuses(t, "make apply PLAN=plans/dev", "Service journal-frontend is not as planned")
 	s.mustRun(t, "make plan STACK=dev")
 	s.types(t, page, "Apply")
 	titled(t, "Our journal")
