@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,10 +50,23 @@ func TestAStackInANamespaceThatExistsDeclaresNothingButTheJournal(t *testing.T) 
 func TestTheStackOfAPullRequestFitsTheSmallestClass(t *testing.T) {
 	config, err := Read(root, "pr")
 	require.NoError(t, err)
-	small := tenancy.Small()
-	assert.Empty(t, small.Fits("its", config.Journal.Demand()))
-	small.CPU, small.Memory = "500m", "1Gi" // many at a time fit into a tenant's share of nodes
-	assert.Empty(t, small.Fits("its", config.Journal.Demand()))
+	assert.Empty(t, tenancy.Small().Fits("its", config.Journal.Demand()))
+}
+
+// TestTheTenantOfPullRequestsHasRoomForThem holds what docs/pr-env.md tells the platform's team to write.
+func TestTheTenantOfPullRequestsHasRoomForThem(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "pr-env.md"))
+	require.NoError(t, err)
+	_, block, found := strings.Cut(string(page), "```yaml\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	dir := stack(t, strings.ReplaceAll(block, "journal:", ""))
+	config, err := Read(dir, "test")
+	require.NoError(t, err)
+	pr, err := Read(root, "pr")
+	require.NoError(t, err)
+	size := config.Classes.WithDefaults()["preview"]
+	assert.Empty(t, size.Fits("its", pr.Journal.Demand()))
 }
 
 func TestAStackInANamespaceThatExistsRefusesWhatItWouldNotDeclare(t *testing.T) {
