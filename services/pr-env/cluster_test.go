@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"example.com/journal/services/namespace-controller/api"
@@ -68,6 +70,7 @@ func start(t *testing.T) *stage {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), api.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
+	log.SetLogger(logr.Discard()) // of the clients of the test
 	s := &stage{T: t, folder: t.TempDir()}
 	if s.admin, err = client.New(environment.Config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
@@ -86,7 +89,7 @@ func start(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.runs(program, "kube-controller-manager", "--kubeconfig="+s.kubeconfig("admin"), "--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false",
-		"--controllers=clusterrole-aggregation-controller,deployment-controller,namespace-controller,replicaset-controller,resourcequota-controller,serviceaccount-controller,statefulset-controller")
+		"--controllers=clusterrole-aggregation-controller,deployment-controller,namespace-controller,persistentvolumeclaim-protection-controller,replicaset-controller,resourcequota-controller,serviceaccount-controller,statefulset-controller")
 	s.declare()
 	s.actAs("admin", "controller", "system:serviceaccount:"+platform+":namespace-controller")
 	s.runs(controller, "--namespace="+platform, "--metrics-address=0", "--health-address=0")
@@ -144,13 +147,13 @@ func (s *stage) build(name, module, from string) string {
 // runs runs a program until the test ends.
 func (s *stage) runs(program string, args ...string) {
 	s.Helper()
-	log, err := os.Create(s.kubeconfig("log-" + filepath.Base(program)))
+	written, err := os.Create(s.kubeconfig("log-" + filepath.Base(program)))
 	if err != nil {
 		s.Fatal(err)
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig("controller"))
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = written, written
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
@@ -158,7 +161,7 @@ func (s *stage) runs(program string, args ...string) {
 	s.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if text, _ := os.ReadFile(log.Name()); s.Failed() {
+		if text, _ := os.ReadFile(written.Name()); s.Failed() {
 			s.Logf("%s: %s", filepath.Base(program), text[max(0, len(text)-6000):])
 		}
 	})
@@ -222,7 +225,7 @@ func (s *stage) kubelet() {
 // call runs the program as a user.
 func (s *stage) call(user string, args ...string) (string, error) {
 	said := &bytes.Buffer{}
-	c := command(said)
+	c := command(said, said)
 	c.SetArgs(append(args, "--kubeconfig", s.kubeconfig(user), "--tenant", tenant, "--timeout", "60s"))
 	ctx, cancel := context.WithTimeout(s.Context(), 3*time.Minute)
 	defer cancel()
@@ -308,7 +311,7 @@ func TestADeveloperRunsPullRequestsUnderAllRulesOfTheStack(t *testing.T) {
 
 func firstPush(s *stage) {
 	said := s.up("bob", "123")
-	if !address.MatchString(said) {
+	if !address.MatchString(said) || strings.Contains(said, "Warning") {
 		s.Errorf("it says %s", said)
 	}
 	namespace, claim := s.namespace("123"), s.claimOf("123")

@@ -14,11 +14,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"example.com/journal/services/namespace-controller/api"
 )
@@ -32,7 +35,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := command(os.Stdout).ExecuteContext(ctx)
+	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pr-env:", err)
@@ -50,7 +53,7 @@ type environment struct {
 	// patience is how long each step may wait for the cluster.
 	patience, poll time.Duration
 	now            func() time.Time
-	stdout         io.Writer
+	stdout, stderr io.Writer
 }
 
 // claimName is the name of the claim, and the first label of the host.
@@ -65,8 +68,8 @@ func (e *environment) say(format string, values ...any) {
 var number = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
 
 // command returns the command line.
-func command(stdout io.Writer) *cobra.Command {
-	e := &environment{poll: 500 * time.Millisecond, now: time.Now, stdout: stdout}
+func command(stdout, stderr io.Writer) *cobra.Command {
+	e := &environment{poll: 500 * time.Millisecond, now: time.Now, stdout: stdout, stderr: stderr}
 	var kubeconfig string
 	root := &cobra.Command{
 		Use: program, Short: "Run the journal of a pull request in a temporary namespace",
@@ -133,6 +136,9 @@ func (e *environment) connect(file string) error {
 		}
 	}
 	config.QPS = -1 // a few dozen requests
+	// What the API server warns of, such as a quota without room, is the answer to why no pod comes.
+	config.WarningHandler = rest.NewWarningWriter(e.stderr, rest.WarningWriterOptions{Deduplicate: true})
+	log.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), api.AddToScheme(scheme)); err != nil {
 		return err

@@ -33,7 +33,7 @@ var repository = os.DirFS(os.Getenv("PWD") + "/../..")
 
 func TestThePullRequestIsANumber(t *testing.T) {
 	for _, args := range [][]string{{"up"}, {"up", "0"}, {"up", "007"}, {"up", "12a"}, {"up", "-1"}, {"up", "1 2"}, {"up", "1234567890"}, {"down", "../x"}, {"down", "1", "2"}} {
-		c := command(&bytes.Buffer{})
+		c := command(&bytes.Buffer{}, &bytes.Buffer{})
 		c.SetArgs(args)
 		err := c.Execute()
 		if err == nil || !strings.Contains(err.Error(), "PR=123") && !strings.Contains(err.Error(), "unknown shorthand flag") {
@@ -156,6 +156,17 @@ func TestThePasswordsAreTheOnesThatTheStackMounts(t *testing.T) {
 	}
 	if !slices.Equal(mounted, passwordUsers) {
 		t.Errorf("Redis mounts %q, and the Secret has %q", mounted, passwordUsers)
+	}
+}
+
+func TestAStackThatIsRefusedSaysWhyWithoutTheLinesOfTheCopy(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "render")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\ntest -f \"$2/Pulumi.pr.yaml\" && echo 'render: refused:\nPulumi.pr.yaml:3: journal:api: it is missing' >&2; exit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := stackOf(t).renderIn(t.Context(), program, os.Getenv("PWD")+"/../..")
+	if err == nil || !strings.HasSuffix(err.Error(), "cannot be rendered: exit status 1\nrender: refused:\nPulumi.pr.yaml: journal:api: it is missing") {
+		t.Error(err)
 	}
 }
 

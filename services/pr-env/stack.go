@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,6 +99,9 @@ func (c configuration) url(host string) string {
 	return "http://" + host + "/"
 }
 
+// linesOfCopy are the lines that a fault names. They are those of a copy that nobody sees.
+var linesOfCopy = regexp.MustCompile(`(?m)^(` + regexp.QuoteMeta(stackFile) + `):\d+: `)
+
 // renderIn runs the program that renders the stack, with this configuration, and returns the objects in the order in which they are
 // applied. The project's own file stays as it is.
 func (c configuration) renderIn(ctx context.Context, program, project string) (objects []*unstructured.Unstructured, err error) {
@@ -119,7 +123,7 @@ func (c configuration) renderIn(ctx context.Context, program, project string) (o
 	cmd := exec.CommandContext(ctx, program, "--project", folder, "--stack", stackName, "--out", out)
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("the stack %s cannot be rendered: %w\n%s", stackName, err, strings.TrimSpace(said.String()))
+		return nil, fmt.Errorf("the stack %s cannot be rendered: %w\n%s", stackName, err, linesOfCopy.ReplaceAllString(strings.TrimSpace(said.String()), "$1: "))
 	}
 	return readRendered(out)
 }
