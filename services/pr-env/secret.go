@@ -45,7 +45,7 @@ func (e *environment) secret(ctx context.Context, namespace string) error {
 	case apierrors.IsAlreadyExists(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("Secret %s/%s: %w; you must be an owner or a developer of tenant %s", namespace, passwordSecret, err, e.tenant)
+		return fmt.Errorf("make the Secret %s/%s: %w; you must be an owner or a developer of tenant %s", namespace, passwordSecret, err, e.tenant)
 	}
 	return waited
 }
