@@ -76,6 +76,19 @@ func TestPrEnv(t *testing.T) {
 		}
 	})
 
+	t.Run("a push that replaces Redis keeps the entry", func(t *testing.T) {
+		s.mustRun(t, `make pr-env PR=123 TENANT=team-a SET="api.image=$API frontend.image=$WEB redis.resources.memory=112Mi"`)
+		if memory := kubectl(t, "get", "pod", "redis-0", "--namespace", namespace, "--output", "jsonpath={.spec.containers[0].resources.limits.memory}"); memory != "112Mi" {
+			t.Errorf("the memory of Redis is %s", memory)
+		}
+		eventually(t, 30*time.Second, func() error {
+			if entries, err := getAt(first, "api/entries"); err != nil || !strings.Contains(entries, text) {
+				return fmt.Errorf("the entries are %s, %w", entries, err)
+			}
+			return nil
+		})
+	})
+
 	t.Run("another pull request is beside it, and ends by itself", func(t *testing.T) {
 		other, _ := environmentOf(t, s.mustRun(t, `make pr-env PR=124 TENANT=team-a TTL=2m SET="api.image=$API frontend.image=$WEB"`))
 		if entries, err := getAt(other, "api/entries"); err != nil || strings.Contains(entries, text) {
@@ -125,6 +138,7 @@ func environmentShell(t *testing.T) *shell {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.mustRun(t, "make pr-env-build") // which may take longer than a push
 	s.mustRun(t, fmt.Sprintf("sed -i -e 's|image: docker.io/library/redis:.*|image: %s|' -e 's|# port: 8080.*|port: %s|' Pulumi.pr.yaml", journalsImage(t), at.Port()))
 	return s
 }
