@@ -84,13 +84,15 @@ pr-env-build: go
 	@$(GO) build -o bin/render ./render && $(GO) build -C services -o $(CURDIR)/bin/ ./pr-env
 
 .PHONY: pr-env
-pr-env: pr-env-build ## the journal of a pull request in a temporary namespace: make pr-env PR=123 TENANT=team-a SET="api.image=...", CLASS, TTL
+pr-env: go ## the journal of a pull request in a temporary namespace: make pr-env PR=123 TENANT=team-a SET="api.image=...", CLASS, TTL
 	@test -n "$(PR)" || { echo 'PR is missing: write the number of the pull request, such as make pr-env PR=123' >&2; exit 1; }
+	@$(MAKE) --no-print-directory pr-env-build
 	@bin/pr-env up "$(PR)" $(SET) --render bin/render $(if $(TENANT),--tenant "$(TENANT)") $(if $(CLASS),--class "$(CLASS)") $(if $(TTL),--ttl "$(TTL)")
 
 .PHONY: pr-env-down
-pr-env-down: pr-env-build ## delete it, with its data: make pr-env-down PR=123 TENANT=team-a
+pr-env-down: go ## delete it, with its data: make pr-env-down PR=123 TENANT=team-a
 	@test -n "$(PR)" || { echo 'PR is missing: write the number of the pull request, such as make pr-env-down PR=123' >&2; exit 1; }
+	@$(MAKE) --no-print-directory pr-env-build
 	@bin/pr-env down "$(PR)" $(if $(TENANT),--tenant "$(TENANT)")
 
 .PHONY: render-diff

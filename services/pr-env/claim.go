@@ -53,7 +53,7 @@ func (e *environment) claim(ctx context.Context, class string, ttl time.Duration
 func (e *environment) whoAmI(ctx context.Context) (string, error) {
 	review := &authentication.SelfSubjectReview{}
 	if err := e.client.Create(ctx, review); err != nil {
-		return "", fmt.Errorf("ask the API server who you are: %w; renew the credential of your kubeconfig, for example with make onboard", err)
+		return "", answered(fmt.Errorf("ask the API server who you are: %w", err))
 	}
 	user := review.Status.UserInfo.Username
 	if strings.HasPrefix(user, "system:") {
@@ -88,7 +88,19 @@ func (e *environment) explainClaim(err error) error {
 	case apierrors.IsForbidden(err), apierrors.IsNotFound(err):
 		return fmt.Errorf("%s%w; name a tenant of which you are a developer, as in TENANT=team-a", about, err)
 	}
-	return fmt.Errorf("%s%w", about, err)
+	return answered(fmt.Errorf("%s%w", about, err))
+}
+
+// answered says what to do about an error if the API server does not answer, or not to this user. Its other answers say it themselves.
+func answered(err error) error {
+	switch apierrors.ReasonForError(err) {
+	case metav1.StatusReasonUnauthorized:
+		return fmt.Errorf("%w; renew the credential of your kubeconfig, for example with make onboard", err)
+	case metav1.StatusReasonUnknown:
+		return fmt.Errorf("%w; name the kubeconfig of the cluster in KUBECONFIG", err)
+	default:
+		return err
+	}
 }
 
 // prolong moves the end of a claim, so that it is a time to live from now. Of a claim of somebody else only they and an owner of the
@@ -120,7 +132,10 @@ func lifetime(created, now time.Time, ttl time.Duration) time.Duration {
 func (e *environment) ready(ctx context.Context, claim *api.NamespaceClaim) (*api.NamespaceClaim, error) {
 	wanted := claim.Generation
 	over, err := e.await(ctx, func(ctx context.Context) (bool, error) {
-		if err := e.client.Get(ctx, client.ObjectKeyFromObject(claim), claim); err != nil {
+		err := e.client.Get(ctx, client.ObjectKeyFromObject(claim), claim)
+		if apierrors.IsNotFound(err) {
+			return false, fmt.Errorf("claim %q of tenant %s: its time was over just now; call make pr-env again, which makes another", claim.Name, e.tenant)
+		} else if err != nil {
 			return false, e.explainClaim(err)
 		}
 		status := claim.Status

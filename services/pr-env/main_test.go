@@ -284,6 +284,21 @@ func TestAnAccountOfTheClusterOwnsNoEnvironment(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfAClusterThatDoesNotAnswerSaysWhatToDo(t *testing.T) {
+	for says, err := range map[string]error{
+		"; name the kubeconfig of the cluster in KUBECONFIG": errors.New("connection refused"),
+		"; renew the credential of your kubeconfig":          apierrors.NewUnauthorized("no"),
+		"name a tenant of which you are a developer":         apierrors.NewForbidden(schema.GroupResource{}, "pr-7", nil),
+	} {
+		e, _ := cluster(t, "bob", interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return err
+		}})
+		if got := e.down(t.Context()); got == nil || !strings.Contains(got.Error(), says) {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
 func TestAClaimOfThatNameWhichIsNoEnvironmentIsLeftAlone(t *testing.T) {
 	other := claimed("bob", active())
 	other.Labels = nil
