@@ -84,6 +84,22 @@ apply: $(DEPLOY) $(SUPPLY) ## do exactly what a plan says, with verified images,
 drift: $(DEPLOY) ## what others have changed in the cluster since STACK was deployed, and nothing if that is nothing
 	@$(DEPLOY) drift --stack $(STACK)
 
+.PHONY: pr-env-build
+pr-env-build: go
+	@$(GO) build -o bin/render ./render && $(GO) build -C services -o $(CURDIR)/bin/ ./pr-env
+
+.PHONY: pr-env
+pr-env: go ## the journal of a pull request in a temporary namespace: make pr-env PR=123 TENANT=team-a SET="api.image=...", CLASS, TTL
+	@test -n "$(PR)" || { echo 'PR is missing: write the number of the pull request, such as make pr-env PR=123' >&2; exit 1; }
+	@$(MAKE) --no-print-directory pr-env-build
+	@bin/pr-env up "$(PR)" $(SET) --render bin/render $(if $(TENANT),--tenant "$(TENANT)") $(if $(CLASS),--class "$(CLASS)") $(if $(TTL),--ttl "$(TTL)")
+
+.PHONY: pr-env-down
+pr-env-down: go ## delete it, with its data: make pr-env-down PR=123 TENANT=team-a
+	@test -n "$(PR)" || { echo 'PR is missing: write the number of the pull request, such as make pr-env-down PR=123' >&2; exit 1; }
+	@$(MAKE) --no-print-directory pr-env-build
+	@bin/pr-env down "$(PR)" $(if $(TENANT),--tenant "$(TENANT)")
+
 .PHONY: render-diff
 render-diff: go ## what a change does to the objects of every stack, as Markdown: make render-diff BASE=origin/main, also into OUT
 	@$(GO) run ./render/diff --base $(or $(BASE),origin/main) $(if $(OUT),--out $(OUT))
@@ -232,7 +248,7 @@ space := $(subst ,, )
 groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prod, pulumi, rules, scale, tenancy, toolchain or workflows
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prenv, prod, pulumi, rules, scale, tenancy, toolchain or workflows
 
 .PHONY: e2e-build
 e2e-build: go
@@ -282,7 +298,7 @@ STORES := VICTORIA_LOGS=$(TOOLS)/victoria-logs VICTORIA_METRICS=$(TOOLS)/victori
 .PHONY: e2e-programs
 e2e-programs: e2e-build
 ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
+	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/... ./pr-env/...
 endif
 ifneq ($(filter delivery,$(or $(RUN),delivery)),)
 	@$(GO) build -C sandbox/toolchain/language-go -ldflags='-s -w' -o $(CACHE)/bin/ github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go

@@ -13,8 +13,11 @@ import (
 	"example.com/journal/components/tenancy/claims"
 )
 
-// tenants are the tenants of the stack, the journal's own first.
+// tenants are the tenants of the stack, the journal's own first. A journal in a namespace that exists has none.
 func (c *Config) tenants() []*tenancy.TenantArgs {
+	if c.ExistingNamespace {
+		return nil
+	}
 	all := []*tenancy.TenantArgs{&c.Tenant}
 	for i := range c.Tenants {
 		all = append(all, &c.Tenants[i])

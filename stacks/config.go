@@ -29,6 +29,10 @@ type Config struct {
 	Namespace string `json:"namespace" default:"journal"`
 	// Journal are the parameters of the journal. Each of its fields is a key.
 	Journal journal.Args `json:",inline"`
+	// ExistingNamespace says that the namespace is there already, with a quota and NetworkPolicies, such as one that a claim has made.
+	// The stack then declares the journal alone: no namespace, no NetworkPolicy and nothing that the cluster shares. Of the other
+	// keys it takes those of the journal. Off by default.
+	ExistingNamespace bool `json:"existingNamespace"`
 	// IngressController is Traefik, installed by its Helm chart, for a cluster without an Ingress controller. By default none
 	// is installed; {} installs one with all defaults.
 	IngressController *ingress.ControllerArgs `json:"ingressController"`
@@ -213,15 +217,8 @@ func (s *source) config() (Config, error) {
 		}
 		s.value(s.path(key.name), node, reflect.ValueOf(&c).Elem().FieldByIndex(key.Index), key.Tag)
 	}
-	rules.SetDefaults(&c.Cluster)
-	c.completeIngress()
-	faults := c.completeTenant()
-	c.completeLogs()
-	c.completeMetrics()
-	c.completeReader()
-	faults = append(faults, c.check()...)
 	all := slices.Clone(s.faults)
-	for _, fault := range faults {
+	for _, fault := range c.complete() {
 		if path := s.path(fault.Path); !s.hides(path) {
 			all = append(all, &rules.Fault{Path: path, Value: fault.Value, Rule: fault.Rule})
 		}
@@ -230,6 +227,20 @@ func (s *source) config() (Config, error) {
 		return c, heading(s.stack, s.unloaded)
 	}
 	return c, s.err(all)
+}
+
+// complete fits the parts of the configuration to each other, and returns every rule that it breaks.
+func (c *Config) complete() rules.Faults {
+	if c.ExistingNamespace {
+		return c.completeAlone()
+	}
+	rules.SetDefaults(&c.Cluster)
+	c.completeIngress()
+	faults := c.completeTenant()
+	c.completeLogs()
+	c.completeMetrics()
+	c.completeReader()
+	return append(faults, c.check()...)
 }
 
 // refuse returns the faults of a configuration that has been read as one error, as Load does.

@@ -40,6 +40,30 @@ func (c *Config) deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.ExistingNamespace {
+		c.Journal.Namespace = pulumi.String(c.Namespace)
+	} else if err := c.deployCluster(ctx, manager, own); err != nil {
+		return err
+	}
+	app, err := journal.New(ctx, JournalName, &c.Journal, own)
+	if err != nil {
+		return err
+	}
+
+	ctx.Export("url", app.Exposure.URL)
+	ctx.Export("namespace", c.Journal.Namespace)
+	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
+	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
+	if err := kube.KeepOutput(ctx, recordOutput, c.record(), app.Workloads...); err != nil {
+		return err
+	}
+	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
+	return protection.declare(ctx, len(c.protected()) > 0)
+}
+
+// deployCluster declares what the namespaces share, every namespace, and what runs for all of them. It gives the journal its namespace
+// and its priority.
+func (c *Config) deployCluster(ctx *pulumi.Context, manager string, own pulumi.ResourceOption) error {
 	tenants, platform, err := c.deployTenants(ctx, own)
 	if err != nil {
 		return err
@@ -57,20 +81,6 @@ func (c *Config) deploy(ctx *pulumi.Context) error {
 	if err := c.deployIngress(ctx, needs, own, kube.ChartFieldManager(manager)); err != nil {
 		return err
 	}
-	tenant := tenants[0]
-	c.Journal.Namespace, c.Journal.PriorityClass = tenant.Name, platform.JournalPriorityClass
-	app, err := journal.New(ctx, JournalName, &c.Journal, own)
-	if err != nil {
-		return err
-	}
-
-	ctx.Export("url", app.Exposure.URL)
-	ctx.Export("namespace", tenant.Name)
-	ctx.Export("redisWriteAddress", app.Redis.WriteAddress)
-	ctx.Export("redisReadAddress", app.Redis.ReadAddress)
-	if err := kube.KeepOutput(ctx, recordOutput, c.record(), app.Workloads...); err != nil {
-		return err
-	}
-	ctx.Export("secretNames", pulumi.StringArray{app.Redis.SecretName})
-	return protection.declare(ctx, len(c.protected()) > 0)
+	c.Journal.Namespace, c.Journal.PriorityClass = tenants[0].Name, platform.JournalPriorityClass
+	return nil
 }

@@ -66,6 +66,9 @@ func (c *Config) checkAfter(last record) (f rules.Faults) {
 				"put it back, with unprotected: true if all of it may go, and take it out in the update after that one")
 		}
 	}
+	if c.ExistingNamespace { // whose quota is not the stack's
+		return f
+	}
 	// An update needs quota for a new pod beside the old ones, which keep their resources. Without it, no pod of either kind
 	// would ever end.
 	var parts []kube.Demand

@@ -49,6 +49,8 @@ type APIArgs struct {
 	MetricsNamespace string `json:"-"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
+	// Fenced says that the NetworkPolicies of the namespace fence the pods, so that the part declares none. Off by default.
+	Fenced bool `json:"-"`
 	// Redis describes the Redis with the entries. The method Client of a Redis returns it; for another Redis, write it. Required.
 	Redis RedisClient `json:"-"`
 }
@@ -195,6 +197,7 @@ func newAPI(ctx *pulumi.Context, name string, args *APIArgs, last configs, opts 
 		LivePath:         "/healthz",
 		IngressNamespace: a.IngressNamespace,
 		MetricsNamespace: a.MetricsNamespace,
+		Fenced:           a.Fenced,
 		PriorityClass:    a.PriorityClass,
 		Egress: networkingv1.NetworkPolicyEgressRuleArray{a.DNS.Rule(), networkingv1.NetworkPolicyEgressRuleArgs{
 			To:    a.Redis.Peers,

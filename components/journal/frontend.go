@@ -43,6 +43,8 @@ type FrontendArgs struct {
 	// IngressNamespace is the namespace of the Ingress controller, the only one that may connect. By default pods of every
 	// namespace may connect.
 	IngressNamespace string `json:"-"`
+	// Fenced says that the NetworkPolicies of the namespace fence the pods, so that the part declares none. Off by default.
+	Fenced bool `json:"-"`
 }
 
 // Frontend is the journal's page, served by NGINX: a Deployment behind a Service. Its pods connect to nothing, since the
@@ -155,6 +157,7 @@ func newFrontend(ctx *pulumi.Context, name string, args *FrontendArgs, last conf
 		ReadyPath:        "/",
 		LivePath:         "/healthz",
 		IngressNamespace: a.IngressNamespace,
+		Fenced:           a.Fenced,
 		PriorityClass:    a.PriorityClass,
 	}, frontend)
 	if err != nil {

@@ -25,6 +25,10 @@ type Args struct {
 	MetricsNamespace string `json:"-"`
 	// DNS are address ranges of the cluster's DNS, besides its pods in kube-system.
 	DNS kube.DNS `json:"-"`
+	// Fenced says that the NetworkPolicies of the namespace fence the journal, such as those of a claimed namespace. The parts then
+	// declare none: the namespace's must let its own pods connect to each other, and the Ingress controller to them. Who else may
+	// connect is theirs to say. Off by default.
+	Fenced bool `json:"-"`
 	// Redis, API, Frontend and Exposure are the parameters of the parts. What a part leaves out and the journal has, such as
 	// the namespace, is the journal's. They do not say what else a part leads to: the parts of a journal lead to each other.
 	Redis    RedisArgs    `json:"redis"`
@@ -95,6 +99,9 @@ func (args *Args) shared() Args {
 	a.Frontend.IngressNamespace = cmp.Or(a.Frontend.IngressNamespace, a.IngressNamespace)
 	a.Redis.MetricsNamespace = cmp.Or(a.Redis.MetricsNamespace, a.MetricsNamespace)
 	a.API.MetricsNamespace = cmp.Or(a.API.MetricsNamespace, a.MetricsNamespace)
+	for _, fenced := range []*bool{&a.Redis.Fenced, &a.API.Fenced, &a.Frontend.Fenced} {
+		*fenced = *fenced || a.Fenced
+	}
 	for _, dns := range []*kube.DNS{&a.Redis.DNS, &a.API.DNS} {
 		if *dns == nil {
 			*dns = a.DNS
@@ -113,6 +120,7 @@ func (args *Args) Check() rules.Faults {
 	}
 	all = append(all, checkMetricsNamespace(a.MetricsNamespace)...)
 	all = append(all, a.DNS.Check()...)
+	all = append(all, a.checkFenced()...)
 	const own = "the parts of a journal lead to each other; leave it out, or declare the parts one by one, with NewRedis, NewAPI, NewFrontend and NewExposure"
 	if a.API.Redis.given() {
 		all.Refuse("api.redis", "", own)
@@ -127,6 +135,24 @@ func (args *Args) Check() rules.Faults {
 	all = append(all, a.API.withDefaults("").check().In("api")...)
 	all = append(all, a.Frontend.withDefaults("").check().In("frontend")...)
 	return append(all, a.Exposure.withDefaults("").check().In("exposure")...)
+}
+
+// checkFenced refuses what only NetworkPolicies of the parts would have.
+func (args Args) checkFenced() (f rules.Faults) {
+	const fix = "the namespace is fenced, and its own NetworkPolicies say who may connect; leave it out, or leave fenced out"
+	for _, one := range []struct {
+		field string
+		value any
+		given bool
+	}{
+		{"ingressNamespace", args.IngressNamespace, args.IngressNamespace != ""}, {"metricsNamespace", args.MetricsNamespace, args.MetricsNamespace != ""},
+		{"dns", args.DNS, len(args.DNS) > 0},
+	} {
+		if args.Fenced && one.given {
+			f.Refuse(one.field, one.value, fix)
+		}
+	}
+	return f
 }
 
 // checkNamespaces returns the faults of the journal's namespace, and of the parts' own ones.

@@ -330,6 +330,23 @@ func TestOnlyTheIngressControllersNamespaceReachesTheServersWhenItIsNamed(t *tes
 	}
 }
 
+func TestAJournalInAFencedNamespaceDeclaresNoNetworkPolicy(t *testing.T) {
+	a := args()
+	a.Fenced = true
+	g := declare(t, a)
+	assert.Empty(t, g.OfType(policy))
+	for _, r := range pods(t, g) {
+		assert.Contains(t, r.Field(`spec.template.metadata.annotations["`+kube.ScoreIgnore+`"]`), "pod-networkpolicy", "kube-score looks for one of %s", r.Name)
+	}
+	a.IngressNamespace, a.MetricsNamespace, a.DNS = "traefik", "metrics", kube.DNS{"169.254.20.10/32"}
+	err := a.Check().Err()
+	for _, field := range []string{`ingressNamespace "traefik"`, `metricsNamespace "metrics"`, `dns "[169.254.20.10/32]"`} {
+		assert.ErrorContains(t, err, field+": the namespace is fenced, and its own NetworkPolicies say who may connect")
+	}
+	a.Fenced = false
+	assert.NoError(t, a.Check().Err())
+}
+
 func TestTheRoutesLeadToTheAPIAndThePage(t *testing.T) {
 	r := graphtest.Find(t, declare(t, args()), ingress, "journal-exposure")
 	assert.Equal(t, "traefik", r.Field("spec.ingressClassName"))

@@ -75,6 +75,8 @@ type RedisArgs struct {
 	Exporter *RedisExporterArgs `json:"exporter"`
 	// MetricsNamespace is the namespace of the metric store, whose pods may connect to the exporters. By default nobody may.
 	MetricsNamespace string `json:"-"`
+	// Fenced says that the NetworkPolicies of the namespace fence the pods, so that the part declares none. Off by default.
+	Fenced bool `json:"-"`
 	// Clients are the values of the label `app` of the pods in the same namespace that may connect. The default is api.
 	Clients []string `json:"-"`
 }

@@ -54,8 +54,11 @@ func (r *Redis) services(ctx *pulumi.Context, name string, a RedisArgs) (s servi
 }
 
 // networkPolicy lets the clients and the other replicas connect, and lets replicas connect to each other. The metric store may
-// connect to the exporters.
+// connect to the exporters. In a namespace that is fenced there is none.
 func (r *Redis) networkPolicy(ctx *pulumi.Context, name string, a RedisArgs) error {
+	if a.Fenced {
+		return nil
+	}
 	self := kube.Pods(r.part.Selector())
 	from := networkingv1.NetworkPolicyPeerArray{self}
 	for _, client := range a.Clients {

@@ -97,6 +97,7 @@ func (r *Redis) pod(a RedisArgs, account pulumi.StringInput, config kube.Config,
 		TerminationGracePeriod: redisGracePeriod,
 		Apart:                  a.Quorum && !a.SharedNodes,
 		PriorityClass:          a.PriorityClass,
+		Fenced:                 a.Fenced,
 		Volumes: corev1.VolumeArray{passwordVolume, corev1.VolumeArgs{
 			Name:      pulumi.String("config"),
 			ConfigMap: corev1.ConfigMapVolumeSourceArgs{Name: config.Name, DefaultMode: pulumi.Int(0o444)},

@@ -19,6 +19,9 @@ const ScoreIgnore = "kube-score/ignore"
 // Every image here has a tag that cannot move, so a node that has the image can start a pod while the registry is down.
 const ignoredChecks = "container-image-pull-policy"
 
+// ignoredFence is another one, for pods that the NetworkPolicies of their namespace fence, which are no part of the stack.
+const ignoredFence = "pod-networkpolicy"
+
 // ignoredGroup is another one, for pods with Prepare or Group: it demands a user and a group above 10000.
 const ignoredGroup = ignoredChecks + ",container-security-context-user-group-id"
 
@@ -40,6 +43,8 @@ type Pod struct {
 	// Apart puts each pod of the part on a node of its own; a pod without a free node stays pending. By default the pods are
 	// spread over the nodes as far as possible.
 	Apart bool
+	// Fenced says that the part has no NetworkPolicy of its own, since those of the namespace fence the pod.
+	Fenced bool
 	// TerminationGracePeriod is how long the pod may take to stop, in seconds.
 	TerminationGracePeriod int
 	// PriorityClass is the name of the pod's PriorityClass. The default is the cluster's.
@@ -90,6 +95,9 @@ func (p Pod) Template() corev1.PodTemplateSpecArgs {
 	containers := corev1.ContainerArray{container}
 	for _, beside := range p.Beside {
 		containers = append(containers, hardened(beside, UserID, group))
+	}
+	if p.Fenced {
+		ignored += "," + ignoredFence
 	}
 	annotations := map[string]string{ScoreIgnore: ignored}
 	if p.FiguresPort != 0 {

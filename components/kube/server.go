@@ -55,6 +55,8 @@ type ServerArgs struct {
 	// MetricsNamespace is the namespace of the metric store. If it is set, the server serves figures at /metrics of its port, and the
 	// store's pods may connect too.
 	MetricsNamespace string
+	// Fenced says that the NetworkPolicies of the namespace fence the pods, so that the server declares none.
+	Fenced bool
 	// RolloutTimeout is how long, in seconds, an update may make no progress before it fails. The old pods stay.
 	RolloutTimeout int
 	// After are resources that must exist, rolled out, before the pods are replaced.
@@ -72,7 +74,8 @@ type Server struct {
 }
 
 // NewServer declares a stateless HTTP server as children of a component: a Deployment that updates without losing
-// capacity, its Service, its ServiceAccount without rights or token, its PodDisruptionBudget and its NetworkPolicy.
+// capacity, its Service, its ServiceAccount without rights or token, its PodDisruptionBudget and its NetworkPolicy, unless the
+// namespace is fenced.
 func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.Resource) (*Server, error) {
 	account, err := NewServiceAccount(ctx, name, args.Part, args.Namespace, parent)
 	if err != nil {
@@ -90,8 +93,10 @@ func NewServer(ctx *pulumi.Context, name string, args ServerArgs, parent pulumi.
 	if err := NewDisruptionBudget(ctx, name, args.Part, args.Namespace, parent); err != nil {
 		return nil, err
 	}
-	if err := args.networkPolicy(ctx, name, parent); err != nil {
-		return nil, err
+	if !args.Fenced {
+		if err := args.networkPolicy(ctx, name, parent); err != nil {
+			return nil, err
+		}
 	}
 	service, err := args.service(ctx, name, parent)
 	if err != nil {
@@ -107,6 +112,7 @@ func (args ServerArgs) deployment(ctx *pulumi.Context, name string, account pulu
 		ServiceAccount:         account,
 		Volumes:                args.Volumes,
 		PriorityClass:          args.PriorityClass,
+		Fenced:                 args.Fenced,
 		FiguresPort:            args.figuresPort(),
 		TerminationGracePeriod: terminationGracePeriod + endpointsDelay,
 		Container: corev1.ContainerArgs{

@@ -102,7 +102,7 @@ func cloneShell(t *testing.T) *shell {
 	if err := errors.Join(os.Mkdir(tools, 0o755), os.WriteFile(filepath.Join(tools, "kubectl"), []byte(script), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	ofMake := []string{"RUN", "CLUSTER", "REGISTRY", "STACK", "APP", "WHO", "FOR", "KUBECONFIG"}
+	ofMake := []string{"RUN", "CLUSTER", "REGISTRY", "STACK", "APP", "WHO", "FOR", "KUBECONFIG", "PR", "TENANT", "CLASS", "TTL", "SET"}
 	s.environment = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(ofMake, name) || strings.HasPrefix(name, "MAKE") || strings.HasPrefix(name, "MFLAGS") || strings.HasPrefix(name, "GIT_")

@@ -39,9 +39,9 @@ var (
 	runner = regexp.MustCompile(`^ubuntu-\d\d\.\d\d$`)
 )
 
-// stateTargets read the state of a stack, or the cluster. writeTargets change them as well.
+// stateTargets read the state of a stack, or use the cluster. writeTargets change a stack.
 var (
-	stateTargets = []string{"apply", "ci-login", "destroy", "drift", "plan", "preview", "up"}
+	stateTargets = []string{"apply", "ci-login", "destroy", "drift", "plan", "pr-env", "pr-env-down", "preview", "up"}
 	writeTargets = []string{"apply", "destroy", "up"}
 )
 

@@ -53,7 +53,7 @@ func TestEveryWorkflowKeepsTheRules(t *testing.T) {
 }
 
 // makefile has the targets that the files of testdata call.
-const makefile = "apply: go\nci-login: go\non-main:\nplan: go\n"
+const makefile = "apply: go\nci-login: go\non-main:\nplan: go\npr-env: go\n"
 
 // Each file of testdata breaks one rule, and says in its first line what is said about it. good.yml breaks none.
 func TestEachFaultIsFoundAndNoOther(t *testing.T) {

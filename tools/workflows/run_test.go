@@ -24,7 +24,7 @@ import (
 // The workflows run on this machine with act: https://github.com/nektos/act. It knows their steps, jobs, conditions, matrices and
 // expressions. It does not know the filters of events, permissions, environments, approvals and concurrency, which TestEveryWorkflow...
 // checks. In testdata are the actions that take the place of GitHub's, and the make that records what needs a cluster: test, ci-login,
-// plan, apply, drift. render-diff, comment and on-main are real.
+// plan, apply, drift, pr-env and pr-env-down. render-diff, comment and on-main are real.
 
 // world is a repository that is served over HTTP, and a GitHub with its pull requests' comments.
 type world struct {
@@ -253,6 +253,7 @@ func TestWorkflows(t *testing.T) {
 	}{
 		{"a pull request is tested, shown in one comment, and previewed", (*world).aPullRequest},
 		{"that of a fork is tested and shown, and gets no rights", (*world).aFork},
+		{"one gets an environment, which ends when it is closed, and that of a fork gets none", (*world).anEnvironment},
 		{"one that cannot be rendered says so in the comment", (*world).aBrokenPullRequest},
 		{"a merge goes to dev", (*world).aMerge},
 		{"a tag on main goes to production as it was planned", (*world).aTag},
@@ -304,6 +305,30 @@ func (w *world) aFork() {
 	}
 	if text, made := w.github.text(); made != 1 || text != before {
 		w.t.Errorf("%d comments, of which one says\n%s", made, text)
+	}
+}
+
+func (w *world) anEnvironment() {
+	head := w.branch("environment", "Pulumi.pr.yaml", "replicas: 1", "replicas: 2")
+	merge := w.merged("environment", 7)
+	event := w.pullRequest(7, "example/journal", head)
+	base := event["pull_request"].(map[string]any)["base"].(map[string]any)["sha"].(string)
+	for _, c := range []struct {
+		action, repository, commit string
+		calls                      []string
+	}{
+		{"opened", "example/journal", merge, []string{"ci-login", "pr-env"}},
+		{"closed", "example/journal", base, []string{"ci-login", "pr-env-down"}},
+		{"opened", "mallory/journal", merge, nil},
+		{"closed", "mallory/journal", base, nil},
+	} {
+		event := w.pullRequest(7, c.repository, head)
+		event["action"] = c.action
+		r := w.run("pr-env.yml", "pull_request", event)
+		if r.err != nil {
+			w.t.Fatal(r.err, r.said)
+		}
+		r.called(w.t, c.commit, c.calls...)
 	}
 }
 
