@@ -51,10 +51,23 @@ func TestAPushGivesTheWholeTimeFromNow(t *testing.T) {
 	}
 }
 
+// projectOf is a folder with what the program reads of the repository.
+func projectOf(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{projectFile, stackFile} {
+		text, err := fs.ReadFile(repository, name)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(folder, name), text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
 // stackOf is the file of the stack in the repository.
 func stackOf(t *testing.T) configuration {
 	t.Helper()
-	c, err := readStack(os.Getenv("PWD") + "/../..")
+	c, err := readStack(projectOf(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +177,7 @@ func TestAStackThatIsRefusedSaysWhyWithoutTheLinesOfTheCopy(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\ntest -f \"$2/Pulumi.pr.yaml\" && echo 'render: refused:\nPulumi.pr.yaml:3: journal:api: it is missing' >&2; exit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err := stackOf(t).renderIn(t.Context(), program, os.Getenv("PWD")+"/../..")
+	_, err := stackOf(t).renderIn(t.Context(), program, projectOf(t))
 	if err == nil || !strings.HasSuffix(err.Error(), "cannot be rendered: exit status 1\nrender: refused:\nPulumi.pr.yaml: journal:api: it is missing") {
 		t.Error(err)
 	}
