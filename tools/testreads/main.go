@@ -77,7 +77,7 @@ func unseen(log, folder, module, repository string) []string {
 			name = filepath.Join(folder, name)
 		}
 		file := filepath.Clean(name)
-		if strings.HasPrefix(name, module+"/") {
+		if strings.HasPrefix(name+"/", module+"/") {
 			seen[file] = true
 		} else if strings.HasPrefix(file, repository+"/") {
 			read[file] = true

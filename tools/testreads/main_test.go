@@ -17,6 +17,7 @@ func TestFilesThatTheCacheDoesNotSeeAreNamed(t *testing.T) {
 	}{
 		{"a file of the package", "open testdata/a\n", nil},
 		{"a file of the module", "open ../b\n", nil},
+		{"the folder of the module", "stat ..\n", nil},
 		{"a file outside of the repository", "open /etc/hosts\nopen ../../../c\n", nil},
 		{"a file of the repository", "getenv HOME\nopen ../../go.mod\nstat ../../a\nopen ../../a\n", []string{"a", "go.mod"}},
 		{"a file that is named below the module's folder", "open /repository/module/package/../../go.mod\n", nil},
