@@ -13,8 +13,9 @@ import (
 	"example.com/journal/services/namespace-controller/api"
 )
 
-// longestDelay is how long the claims of one tenant, however many, may delay one of another tenant.
-const longestDelay = 5 * time.Second
+// longestDelay is how long the claims of one tenant, however many, may delay one of another tenant, which takes so long alone. A slow
+// machine takes longer for both.
+func longestDelay(alone time.Duration) time.Duration { return 5*time.Second + 20*alone }
 
 func TestManyClaimsOfOneTenantDoNotDelayAnothers(t *testing.T) {
 	startReplica(t)
@@ -23,18 +24,6 @@ func TestManyClaimsOfOneTenantDoNotDelayAnothers(t *testing.T) {
 	warm := claimFor("quiet", "warm", "")
 	apply(t, warm)
 	inPhase(t, warm, api.Active)
-
-	// All but a few are refused, and the end of one that is not lets the others hope.
-	if err := cluster.Update(t.Context(), limitsWith(map[string]any{"claimsPerOwner": 2})); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Update(context.Background(), limitsWith(nil)) })
-	const many = 300
-	for i := range many {
-		claim := claimFor("noisy", fmt.Sprintf("try-%d", i), "")
-		claim.Spec.Owner, claim.Spec.Access = "mallory", api.AccessTenant
-		apply(t, claim)
-	}
 	delay := func(name string) time.Duration {
 		claim := claimFor("quiet", name, "")
 		claim.Spec.Owner, claim.Spec.Access = name, api.AccessTenant
@@ -50,6 +39,19 @@ func TestManyClaimsOfOneTenantDoNotDelayAnothers(t *testing.T) {
 			}
 		}
 		return time.Since(start)
+	}
+	alone := max(delay("alone-1"), delay("alone-2"), delay("alone-3"))
+
+	// All but a few are refused, and the end of one that is not lets the others hope.
+	if err := cluster.Update(t.Context(), limitsWith(map[string]any{"claimsPerOwner": 2})); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cluster.Update(context.Background(), limitsWith(nil)) })
+	const many = 300
+	for i := range many {
+		claim := claimFor("noisy", fmt.Sprintf("try-%d", i), "")
+		claim.Spec.Owner, claim.Spec.Access = "mallory", api.AccessTenant
+		apply(t, claim)
 	}
 	during := delay("during")
 
@@ -79,9 +81,9 @@ func TestManyClaimsOfOneTenantDoNotDelayAnothers(t *testing.T) {
 	deleted(t, warm.Status.Namespace)
 	gone(t, warm)
 	after := delay("after")
-	t.Logf("beside %d claims of another tenant a claim is served after %s, all of them are decided %s later; when a claim has ended, after %s",
-		many, during.Round(time.Millisecond), all.Round(time.Millisecond), after.Round(time.Millisecond))
-	if max(during, after) > longestDelay {
-		t.Errorf("longer than %s", longestDelay)
+	t.Logf("a claim is served after %s alone and after %s beside %d of another tenant, which are decided %s later; when a claim has ended, after %s",
+		alone.Round(time.Millisecond), during.Round(time.Millisecond), many, all.Round(time.Millisecond), after.Round(time.Millisecond))
+	if longest := longestDelay(alone); max(during, after) > longest {
+		t.Errorf("longer than %s", longest.Round(time.Millisecond))
 	}
 }
