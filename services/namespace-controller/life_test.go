@@ -21,7 +21,7 @@ import (
 func TestAClaimGetsANamespaceWithPolicyObjectsAndLosesItAtItsEnd(t *testing.T) {
 	startReplica(t)
 	newTenant(t, "life")
-	claim := claimFor("life", "try", "8s")
+	claim := claimFor("life", "try", "15s")
 	apply(t, claim)
 	inPhase(t, claim, api.Active)
 
@@ -32,7 +32,7 @@ func TestAClaimGetsANamespaceWithPolicyObjectsAndLosesItAtItsEnd(t *testing.T) {
 		}
 	}
 	for key, want := range map[string]string{api.AnnotationOwner: "alice", api.AnnotationPurpose: "a try", api.AnnotationTeam: "the team",
-		api.AnnotationContact: "team@example.com", api.AnnotationHosts: "*." + namespace.Name + ".localhost", api.AnnotationExpires: rfc3339(claim.CreationTimestamp.Add(8 * time.Second))} {
+		api.AnnotationContact: "team@example.com", api.AnnotationHosts: "*." + namespace.Name + ".localhost", api.AnnotationExpires: rfc3339(claim.CreationTimestamp.Add(15 * time.Second))} {
 		if namespace.Annotations[key] != want {
 			t.Errorf("annotation %s is %q, want %q", key, namespace.Annotations[key], want)
 		}

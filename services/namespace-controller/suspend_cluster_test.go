@@ -230,7 +230,7 @@ func TestAClaimDoesNotEndWhileItsTenantIsSuspendedAndIsWarnedAfterwards(t *testi
 	warm := claimFor("nap", "warm", "") // the time of the next one begins when the controller is at work
 	apply(t, warm)
 	inPhase(t, warm, api.Active)
-	claim := claimFor("nap", "try", "8s")
+	claim := claimFor("nap", "try", "15s")
 	apply(t, claim)
 	inPhase(t, claim, api.Active)
 	suspendTenant(t, "nap")
