@@ -116,7 +116,7 @@ var metricEscapes = []string{
 	`sum without (namespace) (figure)`, `count({__name__!=""}) by (__name__)`, `count by (secret) ({__name__!=""})`, `avg(figure, {namespace="bob"})`,
 	`count_values("v", figure)`, `count_values("namespace", figure)`, `count_values("v", {namespace="bob"})`, `group(figure) by (pod)`,
 	`topk(10, figure)`, `bottomk(10, {__name__!=""})`, `topk_max(5, figure, "rest=x")`, `outliersk(5, figure)`, `limitk(100, {__name__!=""})`,
-	`any(figure) by (namespace)`, `quantile(0.9, figure)`, `quantiles("q", 0.1, 0.9, figure)`, `distinct(figure)`, `mode(figure)`, `zscore(figure)`,
+	`any(figure) by (namespace, pod)`, `quantile(0.9, figure)`, `quantiles("q", 0.1, 0.9, figure)`, `distinct(figure)`, `mode(figure)`, `zscore(figure)`,
 	`share(figure)`, `histogram(figure)`, `stddev(figure)`, `sum(figure) by (pod) limit 10`, `outliers_iqr(figure)`, `sum2(figure)`,
 	`label_set(figure, "namespace", "bob")`, `label_replace(figure, "namespace", "bob", "namespace", ".*")`, `label_del(figure, "namespace")`,
 	`label_replace(figure, "namespace", "$1", "secret", "(.*)") or figure`, `label_copy(figure, "secret", "namespace")`,
