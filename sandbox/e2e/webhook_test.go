@@ -38,7 +38,8 @@ kind: Service
 metadata: {name: hook, namespace: %[1]s}
 spec: {selector: {app: hook}, ports: [{port: 9000}]}
 `, namespace))
-	receiver := pod("hook", journalsImage(t), "{}", "sh", "-c", `while :; do printf 'HTTP/1.0 200 OK\r\n\r\n' | nc -l -p 9000; done`)
+	// It answers after it has read the post, and takes one at a time: Alertmanager sends the others again.
+	receiver := pod("hook", journalsImage(t), "{}", "sh", "-c", `while :; do { sleep 1; printf 'HTTP/1.0 200 OK\r\n\r\n'; } | nc -l -p 9000; done`)
 	receiver = strings.Replace(receiver, "{name: hook}", "{name: hook, labels: {app: hook}}", 1)
 	eventually(t, 20*time.Second, func() error { // the account of the pod is made a moment after the namespace
 		_, err := tryKubectl(receiver, "create", "--namespace", namespace, "--filename", "-")
