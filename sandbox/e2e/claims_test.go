@@ -104,7 +104,7 @@ func claims(t *testing.T) {
 		t.Errorf("the quota of a tenant is %s", quota)
 	}
 	want["ResourceQuota tenant"] = strings.Replace(want["ResourceQuota tenant"], claimsOfATenant, claimsOfAClaim, 1)
-	if len(want) != 7+1+4 {
+	if len(want) != 7+1+5 {
 		t.Errorf("the policy objects of a tenant are %v", want)
 	}
 	if err := difference(policyObjectsOf(t, namespace), want); err != nil {
