@@ -20,10 +20,7 @@ func (p plan) apply(ctx context.Context, e engine, v verifier, stdout io.Writer)
 	if err := p.facts.differences(now); err != nil {
 		return refused(err)
 	}
-	images, err := imagesOf(now.Images, p.steps)
-	if err == nil {
-		err = v.verify(ctx, now.Verify, images)
-	}
+	images, err := v.verifyPlan(ctx, now, p.steps)
 	if err != nil {
 		return refused(err)
 	}

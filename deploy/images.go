@@ -79,6 +79,15 @@ type verifier struct {
 // pinned matches a reference that names one content.
 var pinned = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
 
+// verifyPlan verifies the images of a plan, and returns them.
+func (v verifier) verifyPlan(ctx context.Context, f facts, steps []byte) (map[string]string, error) {
+	images, err := imagesOf(f.Images, steps)
+	if err != nil {
+		return nil, err
+	}
+	return images, v.verify(ctx, f.Verify, images)
+}
+
 // verify refuses images that are not as a stack asks, each by its place. It changes nothing.
 func (v verifier) verify(ctx context.Context, how verification, images map[string]string) error {
 	switch {
@@ -113,9 +122,12 @@ func (v verifier) verify(ctx context.Context, how verification, images map[strin
 	return fmt.Errorf("the program that verifies images: %w; build it with `go build -C supply -o ../bin/supply .`", err)
 }
 
+// notVerified begins the line about a stack that asks for less than signatures. Its reason follows.
+const notVerified = "the signatures and bills of images are not verified: "
+
 // said is the line that a person reads about what was verified.
 func (how verification) said(w io.Writer, images map[string]string) error {
-	text := "the signatures and bills of images are not verified: " + how.Reason
+	text := notVerified + how.Reason
 	if how.Verify == verifySignatures {
 		text = fmt.Sprintf("verified %d images, as the folder trust asks", len(images))
 	}

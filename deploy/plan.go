@@ -71,11 +71,8 @@ func makePlan(ctx context.Context, e engine, v verifier, out string, stdout io.W
 	for _, s := range steps {
 		now.Changes[string(s.Op)]++
 	}
-	images, err := imagesOf(now.Images, text)
-	if err == nil {
-		err = v.verify(ctx, now.Verify, images)
-	}
-	summary := summarize(now, steps, err)
+	_, fault := v.verifyPlan(ctx, now, text)
+	summary := summarize(now, steps, fault)
 	if err := (plan{dir: out, facts: now, steps: text}).write(summary); err != nil {
 		return err
 	}
@@ -161,7 +158,7 @@ func summarize(f facts, steps []step, fault error) string {
 		fmt.Fprintf(&b, "make apply refuses the images as they are now:\n  %s\n", strings.ReplaceAll(fault.Error(), "\n", "\n  "))
 	}
 	if f.Verify.Verify != verifySignatures {
-		fmt.Fprintf(&b, "the signatures and bills of images are not verified: %s\n", f.Verify.Reason)
+		fmt.Fprintln(&b, notVerified+f.Verify.Reason)
 	}
 	if f.Verify.Verify != verifyNone {
 		return b.String()
