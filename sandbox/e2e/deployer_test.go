@@ -91,10 +91,7 @@ func tokenKubeconfig(t *testing.T, token string) string {
 // new password replaces nothing but the Secret.
 func pullSecret(t *testing.T, s *shell) {
 	t.Helper()
-	const (
-		set = "pulumi config set --path journal:cluster.pullSecret."
-		up  = "PULUMI_SKIP_CHECKPOINTS=true pulumi up --yes --skip-preview --refresh --parallel 64"
-	)
+	const set = "pulumi config set --path journal:cluster.pullSecret."
 	pods := func() string {
 		return kubectl(t, "get", "pods", "--namespace", world.outputs.Namespace, "--output", "jsonpath={.items[*].metadata.uid}")
 	}
@@ -105,7 +102,7 @@ func pullSecret(t *testing.T, s *shell) {
 	before := pods()
 	said := ""
 	for _, password := range []string{"e2e-first", "e2e-second"} {
-		said += s.mustRun(t, "echo "+password+" | "+set+"password --secret && "+up)
+		said += s.mustRun(t, "echo "+password+" | "+set+"password --secret && "+pulumiUp)
 		for _, namespace := range []string{team, world.outputs.Namespace} {
 			content := kubectl(t, "get", "secret", "journal-pull", "--namespace", namespace, "--output", `go-template={{index .data ".dockerconfigjson" | base64decode}}`)
 			if !strings.Contains(content, `"password":"`+password+`"`) || !strings.Contains(content, `"registry.example.com"`) {
@@ -126,7 +123,7 @@ func pullSecret(t *testing.T, s *shell) {
 			t.Errorf("a pod with %q pulls with %q, not %q: %v", fields, found, want, err)
 		}
 	}
-	s.mustRun(t, "pulumi config rm --path journal:cluster.pullSecret && "+up)
+	s.mustRun(t, "pulumi config rm --path journal:cluster.pullSecret && "+pulumiUp)
 	if found := kubectl(t, "get", "secret", "journal-pull", "--namespace", team, "--ignore-not-found", "--output", "name"); found != "" {
 		t.Errorf("%s is left", found)
 	}

@@ -93,6 +93,15 @@ func exposes(t *testing.T, user, namespace, name, metrics string) {
 	mustAs(t, user, exposing(name, metrics), "create", "--namespace", namespace, "--filename", "-")
 }
 
+// startIn creates a pod in a namespace that was just made: its account comes a moment later.
+func startIn(t *testing.T, namespace, manifest string) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() error {
+		_, err := tryKubectl(manifest, "create", "--namespace", namespace, "--filename", "-")
+		return err
+	})
+}
+
 // exposing is a pod that serves metrics, and asks to be scraped.
 func exposing(name, metrics string) string {
 	script := fmt.Sprintf("while :; do printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n%%s\\n' '%s' | nc -l -p 9000 > /dev/null; done", metrics)
@@ -261,10 +270,7 @@ func reuse(t *testing.T) func(*testing.T) {
 		if _, err := tryKubectl(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/tenant: %s}}}", reused, tenant), "create", "--filename", "-"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 20*time.Second, func() error { // the account of the pod is made a moment after the namespace
-			_, err := tryKubectl(exposing("e2e-writer", metric+" 1"), "create", "--namespace", reused, "--filename", "-")
-			return err
-		})
+		startIn(t, reused, exposing("e2e-writer", metric+" 1"))
 	}
 	found := func(t *testing.T, metric string) {
 		t.Helper()

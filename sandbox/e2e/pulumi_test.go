@@ -30,6 +30,9 @@ import (
 	"example.com/journal/stacks"
 )
 
+// pulumiUp is every update but the first, as docs/pulumi.md types it.
+const pulumiUp = "PULUMI_SKIP_CHECKPOINTS=true pulumi up --yes --skip-preview --refresh --parallel 64"
+
 // TestPulumi types the commands of docs/pulumi.md, with Pulumi's own command. It is one test, since each command starts from what
 // the previous one left.
 func TestPulumi(t *testing.T) {

@@ -19,7 +19,6 @@ func webhook(t *testing.T, s *shell, n *node.Node) {
 		namespace = "e2e-webhook"
 		url       = "http://hook." + namespace + ".svc:9000/e2e-token"
 		image     = "registry.example.com/team-a/alertmanager:v0.25.0"
-		up        = "PULUMI_SKIP_CHECKPOINTS=true pulumi up --yes --skip-preview --refresh --parallel 64"
 		set       = "pulumi config set --path 'journal:metrics."
 	)
 	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=60s") })
@@ -41,13 +40,10 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 	// It answers after it has read the post, and takes one at a time: Alertmanager sends the others again.
 	receiver := pod("hook", journalsImage(t), "{}", "sh", "-c", `while :; do { sleep 1; printf 'HTTP/1.0 200 OK\r\n\r\n'; } | nc -l -p 9000; done`)
 	receiver = strings.Replace(receiver, "{name: hook}", "{name: hook, labels: {app: hook}}", 1)
-	eventually(t, 20*time.Second, func() error { // the account of the pod is made a moment after the namespace
-		_, err := tryKubectl(receiver, "create", "--namespace", namespace, "--filename", "-")
-		return err
-	})
+	startIn(t, namespace, receiver)
 	importAs(t, n, []string{image})
 	said := s.mustRun(t, "echo "+url+" | "+set+"alerts.webhook' --secret && "+set+"alerts.alertmanagerImage' "+image+" && "+
-		set+"alerts.for' 1 && "+set+"store.interval' 10 && "+up)
+		set+"alerts.for' 1 && "+set+"store.interval' 10 && "+pulumiUp)
 	start := time.Now()
 	eventually(t, 4*time.Minute, func() error {
 		posts := kubectl(t, "logs", "hook", "--namespace", namespace)
@@ -70,7 +66,7 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 	for _, field := range []string{"alerts.webhook", "alerts.alertmanagerImage", "alerts.for", "store.interval"} {
 		s.mustRun(t, "pulumi config rm --path 'journal:metrics."+field+"'")
 	}
-	s.mustRun(t, up)
+	s.mustRun(t, pulumiUp)
 	if containers := kubectl(t, "get", "pod", "metrics-store-0", "--namespace", "journal-metrics", "--output", "jsonpath={.spec.containers[*].name}"); containers != "metrics-store vmalert" {
 		t.Errorf("without a webhook the store's pod has %s", containers)
 	}
