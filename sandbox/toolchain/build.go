@@ -2,7 +2,6 @@ package toolchain
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 	// Downloads wait for the network; meanwhile the processors compile the standard library.
 	var standard sync.WaitGroup
 	standard.Go(func() { _ = b.goCommand(ctx, "build", "std").Run() }) // if it fails, the build does so too and says why
-	modfile, err := b.modfile(ctx)
+	modfile, err := b.modfile(ctx, report)
 	if err != nil {
 		return err
 	}
@@ -77,7 +76,7 @@ func (b *builder) build(ctx context.Context, missing []program) error {
 			roots = append(roots, libraries...)
 		}
 	}
-	if err := b.run(b.goCommand(ctx, append(arguments, roots...)...), report); err != nil {
+	if _, err := b.run(b.goCommand(ctx, append(arguments, roots...)...), report); err != nil {
 		return err
 	}
 	for _, p := range missing {
@@ -102,14 +101,12 @@ func (b *builder) list(ctx context.Context, modfile string, missing []program, r
 			arguments = append(arguments, p.pkg)
 		}
 	}
-	var out bytes.Buffer
-	command := b.goCommand(ctx, append(arguments, libraries...)...)
-	command.Stdout = &out
-	if err := b.run(command, report); err != nil {
+	out, err := b.run(b.goCommand(ctx, append(arguments, libraries...)...), report)
+	if err != nil {
 		return nil, err
 	}
 	files := map[string]int{}
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(out) {
 		if name, count, listed := strings.Cut(strings.TrimSpace(line), " "); listed {
 			files[name], _ = strconv.Atoi(count)
 		}
@@ -117,17 +114,19 @@ func (b *builder) list(ctx context.Context, modfile string, missing []program, r
 	return files, nil
 }
 
-// run runs a command, and returns with its error the last lines of its standard error that are no progress.
-func (b *builder) run(command *exec.Cmd, report *reporter) error {
-	output, err := command.StderrPipe()
+// run runs a command and returns its output, and with its error the last lines of its standard error that are no progress.
+func (b *builder) run(command *exec.Cmd, report *reporter) (string, error) {
+	var out strings.Builder
+	command.Stdout = &out
+	progress, err := command.StderrPipe()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := command.Start(); err != nil {
-		return err
+		return "", err
 	}
 	var last []string
-	for lines := bufio.NewScanner(output); lines.Scan(); {
+	for lines := bufio.NewScanner(progress); lines.Scan(); {
 		if report.counts(lines.Text()) {
 			continue
 		}
@@ -136,9 +135,9 @@ func (b *builder) run(command *exec.Cmd, report *reporter) error {
 		}
 	}
 	if err := command.Wait(); err != nil {
-		return errors.Join(err, errors.New(strings.Join(last, "\n")))
+		return "", errors.Join(err, errors.New(strings.Join(last, "\n")))
 	}
-	return nil
+	return out.String(), nil
 }
 
 // finish puts a program's files beside it, and records that the program is built.

@@ -2,14 +2,19 @@ package toolchain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/modfile"
 
 	"example.com/journal/sandbox/internal/command"
 )
@@ -18,9 +23,9 @@ import (
 const cutFile, addFile = "cut.go", "add.go"
 
 // modfile writes a go.mod for the module toolchain/programs and returns its path. In it, a copy replaces every module that has a
-// package below _cuts, and the copy has the files of _cuts. The copies come from the module cache, whose content the go command
-// has checked against go.sum.
-func (b *builder) modfile(ctx context.Context) (string, error) {
+// package below _cuts, and the copy has the files of _cuts. The copies come from the module cache, which it fills, and whose content
+// the go command has checked against go.sum.
+func (b *builder) modfile(ctx context.Context, report *reporter) (string, error) {
 	for _, name := range []string{"go.mod", "go.sum"} {
 		if err := copyFile(filepath.Join(b.moduleDir(), name), b.dir.Path("modules", name)); err != nil {
 			return "", err
@@ -31,30 +36,77 @@ func (b *builder) modfile(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list := append([]string{"list", "-find", "-f", "{{.ImportPath}} {{.Module.Path}} {{.Module.Dir}}"}, packages...)
-	out, err := command.Output(b.goCommand(ctx, list...))
+	module, err := b.download(ctx, packages, report)
 	if err != nil {
 		return "", err
 	}
 	copies := map[string]string{} // by module
 	edit := []string{"mod", "edit"}
-	for line := range strings.Lines(out) {
-		words := strings.Fields(line)
-		name, module, dir := words[0], words[1], words[2]
-		if copies[module] == "" {
-			copies[module] = b.dir.Path("modules", strings.ReplaceAll(module, "/", "-"))
-			edit = append(edit, "-replace="+module+"="+copies[module])
-			if err := copyModule(ctx, dir, copies[module]); err != nil {
+	for _, name := range packages {
+		path, dir := module[name].Path, module[name].Dir
+		if copies[path] == "" {
+			copies[path] = b.dir.Path("modules", strings.ReplaceAll(path, "/", "-"))
+			edit = append(edit, "-replace="+path+"="+copies[path])
+			if err := copyModule(ctx, dir, copies[path]); err != nil {
 				return "", err
 			}
 		}
-		if err := replaceFiles(filepath.Join(copies[module], strings.TrimPrefix(name, module)), filepath.Join(cuts, name)); err != nil {
+		if err := replaceFiles(filepath.Join(copies[path], strings.TrimPrefix(name, path)), filepath.Join(cuts, name)); err != nil {
 			return "", fmt.Errorf("cut %s: %w", name, err)
 		}
 	}
-	modfile := b.dir.Path("modules", "go.mod")
-	_, err = command.Output(b.goCommand(ctx, append(edit, modfile)...))
-	return modfile, err
+	_, err = command.Output(b.goCommand(ctx, append(edit, b.programsMod())...))
+	return b.programsMod(), err
+}
+
+// programsMod is the path of the go.mod that modfile writes.
+func (b *builder) programsMod() string { return b.dir.Path("modules", "go.mod") }
+
+// downloaded is a module in the module cache.
+type downloaded struct{ Path, Dir string }
+
+// download downloads the modules of some packages, and returns the module of each. It does not ask the go command for the packages
+// themselves, which would read what they import before it is cut: two thousand modules more.
+func (b *builder) download(ctx context.Context, packages []string, report *reporter) (map[string]downloaded, error) {
+	text, err := os.ReadFile(b.programsMod())
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := modfile.Parse(b.programsMod(), text, nil)
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]string{} // of the module, by package: the longest that is a part of its path
+	for _, name := range packages {
+		for _, required := range parsed.Require {
+			if path := required.Mod.Path; (name == path || strings.HasPrefix(name, path+"/")) && len(path) > len(paths[name]) {
+				paths[name] = path
+			}
+		}
+		if paths[name] == "" {
+			return nil, fmt.Errorf("cut %s: go.mod requires no module with this package", name)
+		}
+	}
+	unique := slices.Compact(slices.Sorted(maps.Values(paths)))
+	out, err := b.run(b.goCommand(ctx, append([]string{"mod", "download", "-modfile=" + b.programsMod(), "-json"}, unique...)...), report)
+	if err != nil {
+		return nil, err
+	}
+	modules := map[string]downloaded{}
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var module downloaded
+		if err := decoder.Decode(&module); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		modules[module.Path] = module
+	}
+	of := map[string]downloaded{}
+	for name, path := range paths {
+		of[name] = modules[path]
+	}
+	return of, nil
 }
 
 // packagesBelow returns the import paths of the packages whose files are below a folder.
