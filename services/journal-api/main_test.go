@@ -93,7 +93,7 @@ func TestMetricsCountRequestsByRouteMethodAndCode(t *testing.T) {
 func TestNoPathBelowAPIShowsTheFigures(t *testing.T) {
 	t.Parallel()
 	j := newJournal(t, newRedisServer(t), nil)
-	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, path := range []string{"/api/metrics", "/api/entries/metrics", "/api//metrics", "/api/../metrics", "/api/%2e%2e/metrics", "/api/..%2fmetrics", "/api/entries/..%2f..%2f..%2fmetrics"} {
 		request, err := http.NewRequest(http.MethodGet, j.url+path, nil)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 func TestRequestsWaitForARestartOfThePrimaryAndNothingAcknowledgedIsLost(t *testing.T) {
 	t.Parallel()
 	server := newRedisServer(t)
-	j := newJournal(t, server, map[string]string{"JOURNAL_REDIS_PATIENCE": "10s"})
+	j := newJournal(t, server, map[string]string{"JOURNAL_REDIS_PATIENCE": "25s"})
 
 	stop := j.keepPosting("keep me")
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {

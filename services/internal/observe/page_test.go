@@ -16,7 +16,7 @@ import (
 // browse asks a server, with headers given as names and values, and returns the status, the headers and the text.
 func browse(t *testing.T, method, at, host string, header ...string) (int, http.Header, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	// The path goes out as it is written, as that of a hostile page would.
 	scheme, rest, _ := strings.Cut(at, "://")

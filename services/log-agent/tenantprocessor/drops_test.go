@@ -21,7 +21,7 @@ func (w *world) untilNamespace(name, uid string) {
 			return uid == ""
 		}
 		return string(object.(*metav1.PartialObjectMetadata).UID) == uid
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // newReusedWorld returns a world in which bob has dropped nine lines in a namespace whose name alice took afterwards, and two lines in
