@@ -9,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/internal/disk"
 	"example.com/journal/sandbox/node/internal/daemon"
+	"example.com/journal/sandbox/node/internal/process"
 )
 
 // TestMain lets the end-to-end test's own executable become the node.
@@ -82,6 +84,9 @@ func TestOneNodeForEachFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }()
+	for process.NameOf(sleep.Process.Pid) != daemon.Name { // which it has some time after it was started
+		time.Sleep(time.Millisecond)
+	}
 	status := daemon.Status{Ports: daemon.Ports{HTTPPort: 1, HTTPSPort: 4, APIPort: 2}, PID: sleep.Process.Pid, Ready: true}
 	if err := daemon.WriteStatus(daemon.StatusFile(dir), status); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"example.com/journal/sandbox/cache"
 	"example.com/journal/sandbox/internal/disk"
+	"example.com/journal/sandbox/node/internal/process"
 )
 
 func TestFollowReportsProgressAndTheFirstError(t *testing.T) {
@@ -96,6 +97,9 @@ func fakeNode(t *testing.T, dir cache.Dir) (pid int, end func()) {
 	}
 	end = func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }
 	t.Cleanup(end)
+	for process.NameOf(sleep.Process.Pid) != Name { // which it has some time after it was started
+		time.Sleep(time.Millisecond)
+	}
 	return sleep.Process.Pid, end
 }
 
