@@ -5,8 +5,10 @@ CLUSTER ?=
 REGISTRY ?=
 # More flags for `go test`, such as -count=1 to run all tests again.
 TESTFLAGS ?=
-# The groups of end-to-end tests that `make e2e` runs, such as RUN="change journal"; all if empty.
+# The groups of end-to-end tests that `make e2e` runs, such as RUN="change journal"; all if empty. `delivery` stands for those of the
+# way from a commit to production.
 RUN ?=
+ASKED := $(patsubst delivery,render deploy prenv workflows,$(RUN))
 # With 2, all groups run on two nodes at the same time, which needs 16 GiB of memory.
 NODES ?= 1
 
@@ -248,7 +250,7 @@ space := $(subst ,, )
 groups = '(?i)^Test($(subst $(space),|,$(strip $(1))))$$'
 
 .PHONY: e2e
-e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prenv, prod, pulumi, rules, scale, tenancy, toolchain or workflows
+e2e: e2e-sandbox e2e-programs ## end-to-end tests on the sandbox, or on CLUSTER; some groups with RUN=change, cluster, delivery, deploy, docs, exposure, firstday, ingresscontroller, journal, node, observe, prenv, prod, pulumi, render, rules, scale, tenancy, toolchain or workflows
 
 .PHONY: e2e-build
 e2e-build: go
@@ -256,7 +258,7 @@ e2e-build: go
 
 # Groups wait for most of their time. With NODES=2, SECOND has those of a second node, which has a cache and ports of its own and shares
 # what is built. The group journal comes last and alone, as it compares the machine before and after the sandbox.
-SECOND := change cluster delivery deploy exposure prod rules scale tenancy
+SECOND := change cluster deploy prod rules scale tenancy
 BESIDE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/journal-second
 second := XDG_CACHE_HOME=$(BESIDE) JOURNAL_HTTP_PORT=28080 JOURNAL_HTTPS_PORT=28443 JOURNAL_API_PORT=26443
 
@@ -281,13 +283,13 @@ e2e-sandbox: e2e-build
 	@$(MAKE) e2e-sandbox RUN="journal node toolchain"
 else
 e2e-sandbox: e2e-build
-ifneq ($(filter-out node toolchain workflows,$(or $(RUN),all)),)
-	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(RUN),-run $(call groups,$(filter-out node toolchain workflows,$(RUN))))
+ifneq ($(filter-out node toolchain workflows,$(or $(ASKED),all)),)
+	@cd sandbox && JOURNAL_E2E_CLUSTER=$(CLUSTER) JOURNAL_E2E_REGISTRY=$(REGISTRY) $(E2E) -v ./e2e $(if $(ASKED),-run $(call groups,$(filter-out node toolchain workflows,$(ASKED))))
 endif
-ifneq ($(filter toolchain,$(or $(RUN),toolchain)),)
+ifneq ($(filter toolchain,$(or $(ASKED),toolchain)),)
 	@cd sandbox && $(E2E) ./toolchain
 endif
-ifneq ($(filter node,$(or $(RUN),node)),)
+ifneq ($(filter node,$(or $(ASKED),node)),)
 	@cd sandbox && $(E2E) ./node
 endif
 endif
@@ -297,20 +299,23 @@ STORES := VICTORIA_LOGS=$(TOOLS)/victoria-logs VICTORIA_METRICS=$(TOOLS)/victori
 # These have bounds in seconds, which a machine that runs the sandbox's groups at the same time does not keep.
 .PHONY: e2e-programs
 e2e-programs: e2e-build
-ifneq ($(filter tenancy,$(or $(RUN),tenancy)),)
-	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/... ./pr-env/...
+ifneq ($(filter tenancy,$(or $(ASKED),tenancy)),)
+	@cd services && $(E2E) ./namespace-controller/... ./onboard/... ./policies/...
 endif
-ifneq ($(filter delivery,$(or $(RUN),delivery)),)
+ifneq ($(filter prenv,$(or $(ASKED),prenv)),)
+	@cd services && $(E2E) ./pr-env/...
+endif
+ifneq ($(filter deploy,$(or $(ASKED),deploy)),)
 	@$(GO) build -C sandbox/toolchain/language-go -ldflags='-s -w' -o $(CACHE)/bin/ github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go
 	@PATH=$(CACHE)/bin:$$PATH $(E2E) ./deploy
 endif
-ifneq ($(filter observe,$(or $(RUN),observe)),)
+ifneq ($(filter observe,$(or $(ASKED),observe)),)
 	@$(GO) build -C sandbox/toolchain/stores -ldflags='-s -w' -o $(TOOLS)/ tool
 	@cd services && $(STORES) $(E2E) ./reader/... ./figures/...
 	@$(STORES) $(E2E) ./components/observe/...
 	@cd services/log-agent && $(E2E) ./...
 endif
-ifneq ($(filter workflows,$(or $(RUN),workflows)),)
+ifneq ($(filter workflows,$(or $(ASKED),workflows)),)
 	@cd services && $(E2E) ./ci-login/...
 	@$(GO) build -C tools/act -ldflags='-s -w' -o $(TOOLS)/ github.com/nektos/act
 	@cd tools/workflows && ACT=$(TOOLS)/act $(E2E) .

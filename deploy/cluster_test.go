@@ -54,7 +54,7 @@ func testMain(m *testing.M) (code int, err error) {
 func startCluster(ctx context.Context, folder string) (ended []func(), err error) {
 	program, err := exec.LookPath("kubernetes")
 	if err != nil {
-		return nil, fmt.Errorf("%w; run the tests with `make e2e-programs RUN=delivery`", err)
+		return nil, fmt.Errorf("%w; run the tests with `make e2e-programs RUN=deploy`", err)
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -36,6 +36,11 @@ func ask(method, path string, body, result any, headers ...string) (status int, 
 
 // send is ask for callers that want the text of the answer.
 func send(method, path string, body any, headers ...string) (status int, answer []byte, err error) {
+	return sendTo(method, world.outputs.URL+path, body, headers...)
+}
+
+// sendTo is send to the address of any journal.
+func sendTo(method, address string, body any, headers ...string) (status int, answer []byte, err error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -44,7 +49,7 @@ func send(method, path string, body any, headers ...string) (status int, answer 
 		}
 		content = bytes.NewReader(text)
 	}
-	request, err := http.NewRequest(method, world.outputs.URL+path, content)
+	request, err := http.NewRequest(method, address, content)
 	if err != nil {
 		return 0, nil, err
 	}

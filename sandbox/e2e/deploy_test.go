@@ -5,15 +5,10 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"example.com/journal/sandbox/node"
 )
 
 // TestDeploy types the commands of docs/delivery.md, beginning with a stack that has no state. It is one test, since each command
@@ -21,20 +16,9 @@ import (
 func TestDeploy(t *testing.T) {
 	n := needsNode(t, "imports images under the names that a person makes up")
 	page, setUp := shellPage(t, "delivery.md"), shellPage(t, "pulumi.md")
-	makeRoom(t)
-	s := newShell(t, n)
-	importAs(t, n, regexp.MustCompile(`registry\.example\.com/\S+:\S+`).FindAllString(strings.Join(setUp["A stack"], "\n"), -1))
+	s := ownStack(t, n, setUp)
 	s.mustRun(t, "export GIT_AUTHOR_NAME=alice GIT_AUTHOR_EMAIL=alice@example.com GIT_COMMITTER_NAME=alice GIT_COMMITTER_EMAIL=alice@example.com\n"+
 		"unset MAKEFLAGS MAKEOVERRIDES MFLAGS MAKELEVEL\ngit init --quiet") // what the make of the tests was told is not for this one
-	s.types(t, setUp, "A place for the state")
-	t.Cleanup(func() {
-		if out, err := s.run("if pulumi stack --show-name; then pulumi state unprotect --all --yes; pulumi destroy --yes --skip-preview; fi"); err != nil {
-			t.Logf("%v\n%s", err, out)
-		}
-	})
-	s.types(t, setUp, "A stack")
-	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS)
-	s.importForeign(t, n)
 	s.types(t, page, "Images") // none of them is in a registry
 	s.mustRun(t, "git add --all && git commit --quiet --message 'the stack'")
 
@@ -117,16 +101,6 @@ func titled(t *testing.T, title string) {
 		}
 		return nil
 	})
-}
-
-// shellPage returns the shell blocks of a page of docs.
-func shellPage(t *testing.T, name string) map[string][]string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository(t), "docs", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return shellBlocks(string(text))
 }
 
 // exitCodeOf is the exit code of a command of a shell.

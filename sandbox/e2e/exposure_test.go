@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -206,14 +207,23 @@ func visit(n *node.Node, trusted *x509.CertPool, method, address, body string, a
 func tlsSecret(t *testing.T) string {
 	t.Helper()
 	const secret = "e2e-tls"
+	manifest, _ := selfSigned(t, world.outputs.Namespace, secret, "journal.localhost")
+	kubectlApply(t, manifest)
+	return secret
+}
+
+// selfSigned returns the manifest of a Secret with a certificate for a host, which is its own authority, and that certificate in PEM.
+func selfSigned(t *testing.T, namespace, secret, host string) (manifest, certificate string) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"journal.localhost"}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,18 +231,17 @@ func tlsSecret(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]string{"name": secret, "namespace": world.outputs.Namespace},
+	certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]string{"name": secret, "namespace": namespace},
 		"stringData": map[string]string{
-			"tls.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
-			"tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+			"tls.crt": certificate, "tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubectlApply(t, string(manifest))
-	return secret
+	return string(text), certificate
 }
 
 // certificateOf returns a pool that trusts only the certificate of a Secret.

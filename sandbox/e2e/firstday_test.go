@@ -33,11 +33,7 @@ func TestFirstDay(t *testing.T) {
 	n := needsNode(t, "opens a port in the node's network")
 	originalStack(t)
 	s := cloneShell(t)
-	page, err := os.ReadFile(filepath.Join(repository(t), "docs/first-day.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := shellBlocks(string(page))
+	blocks := shellPage(t, "first-day.md")
 	s.environment = append(s.environment, "IMAGE="+journalsImage(t), "SITE="+publicSite(t, n), "CHARTS="+charts(t, s))
 
 	s.types(t, blocks, "The platform team adds her")
@@ -56,7 +52,7 @@ func TestFirstDay(t *testing.T) {
 	s.types(t, blocks, "Run something")
 	text, err := s.run("kubectl set resources deployment cache --limits=memory=64Gi")
 	lines := strings.Split(strings.TrimSpace(text), "\n") // warnings come first
-	if said := lines[len(lines)-1]; err == nil || !strings.Contains(string(page), said) {
+	if said := lines[len(lines)-1]; err == nil || !strings.Contains(readFile(t, filepath.Join(repository(t), "docs", "first-day.md")), said) {
 		t.Errorf("a container above the largest is let through, or the page says otherwise: %s", said)
 	}
 	s.types(t, blocks, "Install a chart")

@@ -3,11 +3,8 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -164,14 +161,9 @@ func environmentOf(t *testing.T, said string) (*url.URL, time.Duration) {
 
 // getAt reads a path of an environment.
 func getAt(at *url.URL, path string) (string, error) {
-	response, err := world.client.Get(at.JoinPath(path).String())
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusOK {
-		err = errors.Join(err, errors.New(response.Status))
+	status, text, err := sendTo(http.MethodGet, at.JoinPath(path).String(), nil)
+	if err == nil && status != http.StatusOK {
+		err = errors.New(http.StatusText(status))
 	}
 	return string(text), err
 }
@@ -179,20 +171,12 @@ func getAt(at *url.URL, path string) (string, error) {
 // writeAt writes an entry in an environment, once its Ingress is served.
 func writeAt(t *testing.T, at *url.URL, text string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"text": text})
-	if err != nil {
-		t.Fatal(err)
-	}
 	eventually(t, 30*time.Second, func() error {
-		response, err := world.client.Post(at.JoinPath("api/entries").String(), "application/json", bytes.NewReader(body))
-		if err != nil {
-			return err
+		status, _, err := sendTo(http.MethodPost, at.JoinPath("api/entries").String(), map[string]string{"text": text})
+		if err == nil && status != http.StatusCreated {
+			err = errors.New(http.StatusText(status))
 		}
-		defer func() { _ = response.Body.Close() }()
-		if response.StatusCode != http.StatusCreated {
-			return errors.New(response.Status)
-		}
-		return nil
+		return err
 	})
 }
 

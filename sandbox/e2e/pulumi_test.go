@@ -37,24 +37,8 @@ const pulumiUp = "PULUMI_SKIP_CHECKPOINTS=true pulumi up --yes --skip-preview --
 // the previous one left.
 func TestPulumi(t *testing.T) {
 	n := needsNode(t, "imports images under the names that a person makes up")
-	text, err := os.ReadFile(filepath.Join(repository(t), "docs", "pulumi.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := shellBlocks(string(text))
-	makeRoom(t)
-	s := newShell(t, n)
-	importAs(t, n, regexp.MustCompile(`registry\.example\.com/\S+:\S+`).FindAllString(strings.Join(page["A stack"], "\n"), -1))
-
-	s.types(t, page, "A place for the state")
-	t.Cleanup(func() { // for a test that ended before the last section
-		if out, err := s.run("if pulumi stack --show-name; then pulumi state unprotect --all --yes; pulumi destroy --yes --skip-preview; fi"); err != nil {
-			t.Logf("%v\n%s", err, out)
-		}
-	})
-	s.types(t, page, "A stack")
-	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
-	s.importForeign(t, n)
+	page := shellPage(t, "pulumi.md")
+	s := ownStack(t, n, page)
 	doctor := filepath.Join(repository(t), "sandbox", "doctor", "doctor.sh")
 	if said, err := s.run(doctor + " --cluster my-cluster --registry registry.example.com/team-a"); err != nil {
 		t.Errorf("something is missing: %v\n%s", err, said)
@@ -77,11 +61,7 @@ func TestPulumi(t *testing.T) {
 	}
 	s.mustRun(t, "pulumi config rm --path journal:frontend.titel && pulumi config rm journal:pageSize")
 	// The commands of docs/configuration.md set one field of an object, with its type, and keep the comments.
-	configuration, err := os.ReadFile(filepath.Join(repository(t), "docs", "configuration.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.types(t, shellBlocks(string(configuration)), "Configuration")
+	s.types(t, shellPage(t, "configuration.md"), "Configuration")
 	s.mustRun(t, "pulumi preview")
 	file := s.mustRun(t, "cat Pulumi.dev.yaml")
 	for _, line := range []string{"# yaml-language-server: $schema=Pulumi.schema.json\n", "replicas: 5\n", "cpu: 6\n"} {
@@ -194,6 +174,25 @@ func makeRoom(t *testing.T) {
 	mustSandbox(t, "destroy", "--yes", "--stack", stack)
 }
 
+// ownStack makes room for a stack of a person's own, and types the sections of docs/pulumi.md that make its configuration. At the end
+// of the test, it destroys what the test has left.
+func ownStack(t *testing.T, n *node.Node, page map[string][]string) *shell {
+	t.Helper()
+	makeRoom(t)
+	s := newShell(t, n)
+	importAs(t, n, regexp.MustCompile(`registry\.example\.com/\S+:\S+`).FindAllString(strings.Join(page["A stack"], "\n"), -1))
+	s.types(t, page, "A place for the state")
+	t.Cleanup(func() {
+		if out, err := s.run("if pulumi stack --show-name; then pulumi state unprotect --all --yes; pulumi destroy --yes --skip-preview; fi"); err != nil {
+			t.Logf("%v\n%s", err, out)
+		}
+	})
+	s.types(t, page, "A stack")
+	s.mustRun(t, "pulumi config set --path 'journal:cluster.dns[0]' "+node.DNS) // the node's own address, as in docs/clusters.md
+	s.importForeign(t, n)
+	return s
+}
+
 // importAs gives the node our images under other names, as if it had pulled them.
 func importAs(t *testing.T, n *node.Node, references []string) {
 	t.Helper()
@@ -240,10 +239,11 @@ func (s *shell) importForeign(t *testing.T, n *node.Node) {
 	}
 }
 
-// shellBlocks returns the shell blocks of a page by the heading above them.
-func shellBlocks(page string) map[string][]string {
+// shellPage returns the shell blocks of a page of docs by the heading above them.
+func shellPage(t *testing.T, name string) map[string][]string {
+	t.Helper()
 	blocks := map[string][]string{}
-	for _, block := range markdown.Blocks(page) {
+	for _, block := range markdown.Blocks(readFile(t, filepath.Join(repository(t), "docs", name))) {
 		if block.Language == "sh" {
 			blocks[block.Heading] = append(blocks[block.Heading], block.Text)
 		}

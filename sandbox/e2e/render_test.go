@@ -18,11 +18,15 @@ import (
 	"example.com/journal/sandbox/node"
 )
 
-// needState are the keys of dev that need a state, as long as their certificates have no other source, and those that need them.
-var needState = []string{"resourceMetrics", "logs", "metrics", "reader"}
+// served are the API groups that pods serve, by the key of each. Their certificates come from Secrets here, since those that Pulumi
+// makes need its state.
+var served = []struct{ key, namespace, host string }{
+	{"reader", "journal-reader", "reader.journal-reader.svc"},
+	{"resourceMetrics", "journal-metrics-server", "metrics-server.journal-metrics-server.svc"},
+}
 
-// TestDelivery deploys what `make render` writes, without Pulumi.
-func TestDelivery(t *testing.T) {
+// TestRender deploys what `make render` writes, without Pulumi.
+func TestRender(t *testing.T) {
 	needsNode(t, "starts a second one beside it")
 	t.Run("the files are what Pulumi has made", renderedIsDeployed)
 	t.Run("kubectl alone brings up the journal", kubectlAlone)
@@ -36,12 +40,33 @@ func rendered(t *testing.T, project string) string {
 	return out
 }
 
-// renderedIsDeployed compares the files with the cluster, after an update without what cannot be rendered.
+// renderedIsDeployed compares the files with the cluster, after an update that takes the certificates from copies of Pulumi's Secrets.
 func renderedIsDeployed(t *testing.T) {
 	originalStack(t)
+	certificates := map[string]map[string]any{}
+	for _, s := range served {
+		var made struct {
+			Items []struct {
+				Data map[string][]byte `json:"data"`
+			} `json:"items"`
+		}
+		secrets := kubectl(t, "get", "secrets", "--namespace", s.namespace, "--field-selector", "type=kubernetes.io/tls", "--output", "json")
+		if err := json.Unmarshal([]byte(secrets), &made); err != nil || len(made.Items) != 1 {
+			t.Fatalf("%s has %d Secrets with certificates: %v", s.namespace, len(made.Items), err)
+		}
+		text, err := json.Marshal(map[string]any{
+			"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": made.Items[0].Data,
+			"metadata": map[string]string{"name": "e2e-tls", "namespace": s.namespace},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kubectlApply(t, string(text))
+		certificates[s.key] = map[string]any{"secret": "e2e-tls", "caBundle": string(made.Items[0].Data["ca.crt"])}
+	}
 	changed := changedStack(t, func(config map[string]any) {
-		for _, key := range needState {
-			deploy.Override(config, "journal:"+key, nil)
+		for key, certificate := range certificates {
+			deploy.Override(config, "journal:"+key+".certificate", certificate)
 		}
 	})
 	if _, err := upFrom(t.Context(), changed); err != nil {
@@ -74,8 +99,11 @@ func kubectlAlone(t *testing.T) {
 	second, _, httpPort := secondNode(t)
 	repo := clone(t)
 	values := map[string]any{"exposure.port": httpPort, "cluster.dns": []string{node.DNS}}
-	for _, key := range needState {
-		values[key] = nil
+	var secrets strings.Builder
+	for _, s := range served {
+		manifest, certificate := selfSigned(t, s.namespace, "own-tls", s.host)
+		values[s.key+".certificate"] = map[string]any{"secret": "own-tls", "caBundle": certificate}
+		secrets.WriteString("---\n" + manifest + "\n")
 	}
 	setKeys(t, repo, values)
 	importAs(t, second, imagesOf(t, repo))
@@ -89,9 +117,15 @@ func kubectlAlone(t *testing.T) {
 	there("apply", "--server-side", "--kustomize", out)
 	there("create", "secret", "generic", "redis-password-1", "--namespace", "journal",
 		"--from-literal=api=one", "--from-literal=replica=two", "--from-literal=probe=three")
-	for _, workload := range []string{"statefulset/redis", "deployment/api", "deployment/frontend"} {
-		there("rollout", "status", workload, "--namespace", "journal", "--timeout=180s")
+	file := filepath.Join(t.TempDir(), "secrets.yaml")
+	if err := os.WriteFile(file, []byte(secrets.String()), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	there("apply", "--filename", file)
+	for _, namespace := range []string{"journal", "journal-platform", "journal-log-agent", "journal-logs", "journal-metrics", "journal-reader", "journal-metrics-server"} {
+		there("rollout", "status", "deployments,statefulsets,daemonsets", "--namespace", namespace, "--timeout=180s")
+	}
+	there("wait", "apiservices", "--all", "--for=condition=Available", "--timeout=60s")
 
 	web := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dialer(fmt.Sprintf("127.0.0.1:%d", httpPort))}}
 	body, err := json.Marshal(map[string]string{"text": unique("Written without Pulumi.")})
