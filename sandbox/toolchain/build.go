@@ -114,6 +114,24 @@ func (b *builder) list(ctx context.Context, modfile string, missing []program, r
 	return files, nil
 }
 
+// Download downloads what the named programs are compiled from, unless they are built. Build does so too, and begins sooner after it.
+// It leaves the processors to others.
+func Download(ctx context.Context, repo string, dir cache.Dir, names ...string) error {
+	b := &builder{repo: repo, dir: dir}
+	missing, err := b.missing(names)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	arguments := []string{"-n", "19", "go", "list", "-deps"}
+	for _, p := range missing {
+		arguments = append(arguments, p.pkg)
+	}
+	list := exec.CommandContext(ctx, "nice", arguments...)
+	list.Dir, list.Env = b.moduleDir(), Environment(dir)
+	_, err = command.Output(list)
+	return err
+}
+
 // run runs a command and returns its output, and with its error the last lines of its standard error that are no progress.
 func (b *builder) run(command *exec.Cmd, report *reporter) (string, error) {
 	var out strings.Builder

@@ -5,6 +5,8 @@ package toolchain
 import (
 	"bufio"
 	"context"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +77,50 @@ func TestProgramsSayWhatTheyAreBuiltWithout(t *testing.T) {
 				t.Errorf("it does not say %q, but\n%s", c.want, strings.Join(said, "\n"))
 			}
 		})
+	}
+}
+
+func TestCutsDownloadTheirModulesAndNotWhatTheseImport(t *testing.T) {
+	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := cache.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "modules")
+	t.Setenv("GOMODCACHE", empty)
+	t.Setenv("GOPROXY", "file://"+strings.TrimSpace(string(modules))+"/cache/download")
+	t.Cleanup(func() { // the module cache cannot be written
+		clean := exec.Command("go", "clean", "-modcache")
+		clean.Env = append(os.Environ(), "GOMODCACHE="+empty)
+		if err := clean.Run(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.MkdirAll(dir.Path("modules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := &builder{repo: "../..", dir: dir}
+	report := newReporter(io.Discard, filepath.Join(t.TempDir(), "compiled"))
+	defer report.stop()
+	if _, err := b.modfile(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	packages, err := packagesBelow(filepath.Join(b.moduleDir(), "_cuts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var downloaded []string
+	err = filepath.WalkDir(filepath.Join(empty, "cache", "download"), func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".zip" {
+			downloaded = append(downloaded, path)
+		}
+		return err
+	})
+	if err != nil || len(downloaded) == 0 || len(downloaded) > len(packages) {
+		t.Errorf("for %d packages, %d modules were downloaded (%v): %s", len(packages), len(downloaded), err, downloaded)
 	}
 }
 

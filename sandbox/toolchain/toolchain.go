@@ -100,8 +100,8 @@ func Key(dir cache.Dir, name string) string {
 	return string(key)
 }
 
-// Build puts the named programs into dir.Bin unless they are there in the pinned version. The first build of all takes about
-// seven minutes on two cores; progress says how far it is. The next build continues an interrupted one. Repo is the root of the
+// Build puts the named programs into dir.Bin unless they are there in the pinned version. The first build of all takes
+// 7 to 15 minutes on two cores; progress says how far it is. The next build continues an interrupted one. Repo is the root of the
 // checkout.
 func Build(ctx context.Context, repo string, dir cache.Dir, progress io.Writer, names ...string) error {
 	b := &builder{repo: repo, dir: dir, progress: progress}
