@@ -50,7 +50,7 @@ doctor: ## what is missing here, and what repairs it; FOR=up (the default), test
 .PHONY: up
 up: ## start the sandbox and deploy STACK (dev); or deploy to a cluster that is there: make up CLUSTER=current
 	@sandbox/doctor/doctor.sh --missing --for up $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(REGISTRY),--registry $(REGISTRY))
-	@test -x $(CACHE)/bin/sandbox || echo 'first time: programs are built from source, which takes about 7 minutes on two cores' >&2
+	@test -x $(CACHE)/bin/sandbox || echo 'first time: programs are built from source, which takes 7 to 15 minutes on two cores' >&2
 	@$(BUILD) $(if $(CLUSTER),,-with node) up $(WHERE)
 
 .PHONY: preview
