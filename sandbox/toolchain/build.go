@@ -127,7 +127,7 @@ func Download(ctx context.Context, repo string, dir cache.Dir, names ...string) 
 		arguments = append(arguments, p.pkg)
 	}
 	list := exec.CommandContext(ctx, "nice", arguments...)
-	list.Dir, list.Env = b.moduleDir(), Environment(dir)
+	list.Dir, list.Env = b.moduleDir(), append(Environment(dir), "GOGC=100") // the compilers have the memory
 	_, err = command.Output(list)
 	return err
 }
