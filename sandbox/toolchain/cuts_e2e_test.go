@@ -81,17 +81,18 @@ func TestProgramsSayWhatTheyAreBuiltWithout(t *testing.T) {
 }
 
 func TestCutsDownloadTheirModulesAndNotWhatTheseImport(t *testing.T) {
-	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	settings, err := exec.Command("go", "env", "GOMODCACHE", "GOPROXY").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	modules, proxy, _ := strings.Cut(strings.TrimSpace(string(settings)), "\n")
 	dir, err := cache.At(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	empty := filepath.Join(t.TempDir(), "modules")
 	t.Setenv("GOMODCACHE", empty)
-	t.Setenv("GOPROXY", "file://"+strings.TrimSpace(string(modules))+"/cache/download")
+	t.Setenv("GOPROXY", "file://"+modules+"/cache/download|"+proxy) // what was downloaded before, or else the usual way
 	t.Cleanup(func() { // the module cache cannot be written
 		clean := exec.Command("go", "clean", "-modcache")
 		clean.Env = append(os.Environ(), "GOMODCACHE="+empty)
