@@ -92,8 +92,9 @@ func TestCutsDownloadTheirModulesAndNotWhatTheseImport(t *testing.T) {
 	}
 	empty := filepath.Join(t.TempDir(), "modules")
 	t.Setenv("GOMODCACHE", empty)
-	t.Setenv("GOPROXY", "file://"+modules+"/cache/download|"+proxy) // what was downloaded before, or else the usual way
-	t.Cleanup(func() {                                              // the module cache cannot be written
+	// What was downloaded before, or else the usual way.
+	t.Setenv("GOPROXY", "file://"+modules+"/cache/download|"+proxy)
+	t.Cleanup(func() { // the module cache cannot be written
 		clean := exec.Command("go", "clean", "-modcache")
 		clean.Env = append(os.Environ(), "GOMODCACHE="+empty)
 		if err := clean.Run(); err != nil {
