@@ -2,10 +2,8 @@ package toolchain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -36,18 +34,22 @@ func (b *builder) modfile(ctx context.Context, report *reporter) (string, error)
 	if err != nil {
 		return "", err
 	}
-	module, err := b.download(ctx, packages, report)
+	module, err := b.modulesOf(packages)
+	if err != nil {
+		return "", err
+	}
+	dirs, err := b.downloadModules(ctx, slices.Compact(slices.Sorted(maps.Values(module))), report)
 	if err != nil {
 		return "", err
 	}
 	copies := map[string]string{} // by module
 	edit := []string{"mod", "edit"}
 	for _, name := range packages {
-		path, dir := module[name].Path, module[name].Dir
+		path := module[name]
 		if copies[path] == "" {
 			copies[path] = b.dir.Path("modules", strings.ReplaceAll(path, "/", "-"))
 			edit = append(edit, "-replace="+path+"="+copies[path])
-			if err := copyModule(ctx, dir, copies[path]); err != nil {
+			if err := copyModule(ctx, dirs[path], copies[path]); err != nil {
 				return "", err
 			}
 		}
@@ -62,12 +64,9 @@ func (b *builder) modfile(ctx context.Context, report *reporter) (string, error)
 // programsMod is the path of the go.mod that modfile writes.
 func (b *builder) programsMod() string { return b.dir.Path("modules", "go.mod") }
 
-// downloaded is a module in the module cache.
-type downloaded struct{ Path, Dir string }
-
-// download downloads the modules of some packages, and returns the module of each. It does not ask the go command for the packages
-// themselves, which would read what they import before it is cut: two thousand modules more.
-func (b *builder) download(ctx context.Context, packages []string, report *reporter) (map[string]downloaded, error) {
+// modulesOf returns the path of the module of each package: of those that go.mod requires, the longest that the package's path begins
+// with.
+func (b *builder) modulesOf(packages []string) (map[string]string, error) {
 	text, err := os.ReadFile(b.programsMod())
 	if err != nil {
 		return nil, err
@@ -76,37 +75,34 @@ func (b *builder) download(ctx context.Context, packages []string, report *repor
 	if err != nil {
 		return nil, err
 	}
-	paths := map[string]string{} // of the module, by package: the longest that is a part of its path
+	module := map[string]string{}
 	for _, name := range packages {
 		for _, required := range parsed.Require {
-			if path := required.Mod.Path; (name == path || strings.HasPrefix(name, path+"/")) && len(path) > len(paths[name]) {
-				paths[name] = path
+			if path := required.Mod.Path; (name == path || strings.HasPrefix(name, path+"/")) && len(path) > len(module[name]) {
+				module[name] = path
 			}
 		}
-		if paths[name] == "" {
+		if module[name] == "" {
 			return nil, fmt.Errorf("cut %s: go.mod requires no module with this package", name)
 		}
 	}
-	unique := slices.Compact(slices.Sorted(maps.Values(paths)))
-	out, err := b.run(b.goCommand(ctx, append([]string{"mod", "download", "-modfile=" + b.programsMod(), "-json"}, unique...)...), report)
-	if err != nil {
+	return module, nil
+}
+
+// downloadModules fills the module cache with some modules, and returns the folder of each. To ask the go command for packages would
+// read what they import before it is cut: two thousand modules more.
+func (b *builder) downloadModules(ctx context.Context, paths []string, report *reporter) (map[string]string, error) {
+	from := "-modfile=" + b.programsMod()
+	if _, err := b.run(b.goCommand(ctx, append([]string{"mod", "download", from}, paths...)...), report); err != nil {
 		return nil, err
 	}
-	modules := map[string]downloaded{}
-	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
-		var module downloaded
-		if err := decoder.Decode(&module); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		modules[module.Path] = module
+	out, err := command.Output(b.goCommand(ctx, append([]string{"list", from, "-m", "-f", "{{.Path}} {{.Dir}}"}, paths...)...))
+	dirs := map[string]string{}
+	for line := range strings.Lines(out) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+		dirs[path] = dir
 	}
-	of := map[string]downloaded{}
-	for name, path := range paths {
-		of[name] = modules[path]
-	}
-	return of, nil
+	return dirs, err
 }
 
 // packagesBelow returns the import paths of the packages whose files are below a folder.
