@@ -26,6 +26,8 @@ type Cluster interface {
 	Check(ctx context.Context, decided *stacks.Config) error
 	// Programs are the toolchain's programs that the cluster itself consists of.
 	Programs() []string
+	// ServicePrograms are those of the toolchain's programs that LoadServices builds.
+	ServicePrograms(decided stacks.Config) []string
 	// Start returns when the cluster works.
 	Start(ctx context.Context, progress io.Writer) error
 	// Connect connects to a running cluster. For a sandbox that does not run the error is node.ErrNotRunning.

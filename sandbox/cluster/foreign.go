@@ -89,6 +89,9 @@ func (c *foreign) server() string {
 
 func (c *foreign) Programs() []string { return nil }
 
+// ServicePrograms are none: the cluster pulls the programs of others.
+func (c *foreign) ServicePrograms(stacks.Config) []string { return nil }
+
 func (c *foreign) Start(ctx context.Context, _ io.Writer) error { return c.Connect(ctx) }
 
 // Connect finds the cluster's folder by the UID of kube-system, which identifies a cluster under any name. It writes a kubeconfig

@@ -40,6 +40,15 @@ func (c *own) Check(ctx context.Context, _ *stacks.Config) error {
 
 func (c *own) Programs() []string { return toolchain.Node }
 
+func (c *own) ServicePrograms(decided stacks.Config) (names []string) {
+	for _, kind := range Needs(decided, images.Foreign) {
+		if slices.Contains(toolchain.Services, kind.Name) {
+			names = append(names, kind.Name)
+		}
+	}
+	return names
+}
+
 func (c *own) Start(ctx context.Context, progress io.Writer) error {
 	config, err := node.ConfigFromEnv(c.dir, c.getenv, progress)
 	if err != nil {

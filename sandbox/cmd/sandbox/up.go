@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/journal/sandbox/answer"
-	"example.com/journal/sandbox/cluster"
 	"example.com/journal/sandbox/images"
 	"example.com/journal/sandbox/toolchain"
 	"example.com/journal/stacks"
@@ -35,11 +34,11 @@ func (s *sandbox) up(ctx context.Context) error {
 	}
 	log := &timeline{start: time.Now(), out: s.err}
 	var built []images.Image
-	if s.context == "" { // another cluster pulls the images of others
-		downloading, stop := context.WithCancel(ctx)
-		defer stop()
-		go func() { _ = toolchain.Download(downloading, repo, s.dir, services(decided)...) }() // if it fails, the build says why
-	}
+	downloading, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { // if it fails, the build says why
+		_ = toolchain.Download(downloading, repo, s.dir, s.cluster.ServicePrograms(decided)...)
+	}()
 	group, each := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := toolchain.Build(each, repo, s.dir, log.of("toolchain"), s.cluster.Programs()...); err != nil {
@@ -63,10 +62,10 @@ func (s *sandbox) up(ctx context.Context) error {
 		return err
 	}
 	// The page does not wait for the services beside it: their images come while the stack is deployed.
-	loaded := make(chan error, 1)
-	go func() { loaded <- s.cluster.LoadServices(ctx, repo, decided, log.of("services")) }()
+	services := make(chan error, 1)
+	go func() { services <- s.cluster.LoadServices(ctx, repo, decided, log.of("services")) }()
 	result, err := stack.Up(ctx)
-	err = errors.Join(<-loaded, err)
+	err = errors.Join(<-services, err)
 	address, _ := result.Outputs["url"].(string)
 	if err == nil {
 		err = answer.Wait(ctx, s.cluster, address, decided.Namespace, log.of("answer"))
@@ -83,14 +82,6 @@ func (s *sandbox) up(ctx context.Context) error {
 	s.say("stack %q on %s: %s", s.stack, s.cluster, describe(result.Changes, "nothing changed"))
 	_, err = fmt.Fprintln(s.out, address)
 	return err
-}
-
-// services names the images of others that a stack has beside the journal.
-func services(decided stacks.Config) (names []string) {
-	for _, kind := range cluster.Needs(decided, images.Foreign) {
-		names = append(names, kind.Name)
-	}
-	return names
 }
 
 // showPods shows the pods and the warnings of a stack that does not work.
