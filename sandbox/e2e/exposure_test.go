@@ -231,17 +231,23 @@ func selfSigned(t *testing.T, namespace, secret, host string) (manifest, certifi
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	encoded := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
+	return tlsManifest(t, namespace, secret, map[string][]byte{
+		"tls.crt": encoded, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}), string(encoded)
+}
+
+// tlsManifest returns the manifest of a Secret of type kubernetes.io/tls.
+func tlsManifest(t *testing.T, namespace, secret string, data map[string][]byte) string {
+	t.Helper()
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]string{"name": secret, "namespace": namespace},
-		"stringData": map[string]string{
-			"tls.crt": certificate, "tls.key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
-		},
+		"data": data,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text), certificate
+	return string(text)
 }
 
 // certificateOf returns a pool that trusts only the certificate of a Secret.

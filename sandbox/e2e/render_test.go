@@ -54,14 +54,7 @@ func renderedIsDeployed(t *testing.T) {
 		if err := json.Unmarshal([]byte(secrets), &made); err != nil || len(made.Items) != 1 {
 			t.Fatalf("%s has %d Secrets with certificates: %v", s.namespace, len(made.Items), err)
 		}
-		text, err := json.Marshal(map[string]any{
-			"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": made.Items[0].Data,
-			"metadata": map[string]string{"name": "e2e-tls", "namespace": s.namespace},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		kubectlApply(t, string(text))
+		kubectlApply(t, tlsManifest(t, s.namespace, "e2e-tls", made.Items[0].Data))
 		certificates[s.key] = map[string]any{"secret": "e2e-tls", "caBundle": string(made.Items[0].Data["ca.crt"])}
 	}
 	changed := changedStack(t, func(config map[string]any) {
@@ -77,15 +70,12 @@ func renderedIsDeployed(t *testing.T) {
 	// The only name that the state decides.
 	for _, name := range []string{"statefulset-redis.yaml", "deployment-api.yaml"} {
 		path := filepath.Join(out, world.outputs.Namespace, name)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Contains(text, []byte("redis-password-1")) {
+		text := readFile(t, path)
+		if !strings.Contains(text, "redis-password-1") {
 			t.Fatalf("%s does not name redis-password-1", path)
 		}
-		text = bytes.ReplaceAll(text, []byte("redis-password-1"), []byte(world.outputs.SecretNames[0]))
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+		text = strings.ReplaceAll(text, "redis-password-1", world.outputs.SecretNames[0])
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
