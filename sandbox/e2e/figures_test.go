@@ -104,8 +104,9 @@ func startIn(t *testing.T, namespace, manifest string) {
 
 // exposing is a pod that serves metrics, and asks to be scraped.
 func exposing(name, metrics string) string {
-	script := fmt.Sprintf("while :; do printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n%%s\\n' '%s' | nc -l -p 9000 > /dev/null; done", metrics)
-	return strings.Replace(pod(name, tenancy.image, "{}", "sh", "-c", script), "metadata: {name: "+name+"}",
+	// It answers after the empty line that ends a request. The answer is an argument, since what a user writes may hold a quote.
+	const answer = `while read -r line && [ ${#line} -gt 1 ]; do :; done; printf 'HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n%s\n' "$0"`
+	return strings.Replace(pod(name, tenancy.image, "{}", "nc", "-ll", "-p", "9000", "-e", "sh", "-c", answer, metrics), "metadata: {name: "+name+"}",
 		"metadata: {name: "+name+`, annotations: {prometheus.io/scrape: "true", prometheus.io/port: "9000"}}`, 1)
 }
 

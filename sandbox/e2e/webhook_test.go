@@ -33,14 +33,37 @@ metadata: {name: one-pod, namespace: %[1]s}
 spec: {hard: {pods: "1"}}
 ---
 apiVersion: v1
+kind: ConfigMap
+metadata: {name: hook, namespace: %[1]s}
+data:
+  nginx.conf: |
+    pid /tmp/nginx.pid;
+    error_log stderr;
+    events {}
+    http {
+      client_body_temp_path /tmp/client_body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
+      uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
+      log_format posts escape=none '$request $request_body';
+      access_log off;
+      # NGINX has read the body of a request that it forwards.
+      server { listen 9000; client_body_buffer_size 1m; access_log /dev/stdout posts; location / { proxy_pass http://127.0.0.1:9001; } }
+      server { listen 9001; return 200; }
+    }
+---
+apiVersion: v1
 kind: Service
 metadata: {name: hook, namespace: %[1]s}
 spec: {selector: {app: hook}, ports: [{port: 9000}]}
 `, namespace))
-	// It answers after it has read the post, and takes one at a time: Alertmanager sends the others again.
-	receiver := pod("hook", journalsImage(t), "{}", "sh", "-c", `while :; do { sleep 1; printf 'HTTP/1.0 200 OK\r\n\r\n'; } | nc -l -p 9000; done`)
-	receiver = strings.Replace(receiver, "{name: hook}", "{name: hook, labels: {app: hook}}", 1)
-	startIn(t, namespace, receiver)
+	startIn(t, namespace, receiver(kubectl(t, "get", "deployment", "frontend", "--namespace", world.outputs.Namespace,
+		"--output", "jsonpath={.spec.template.spec.containers[0].image}")))
+	kubectl(t, "wait", "--for=condition=Ready", "pod/hook", "--namespace", namespace, "--timeout=60s")
+	t.Cleanup(func() {
+		if t.Failed() {
+			said, _ := tryKubectl("", "logs", "metrics-store-0", "--namespace", "journal-metrics", "--all-containers", "--prefix", "--tail=20")
+			t.Log(said)
+		}
+	})
 	importAs(t, n, []string{image})
 	said := s.mustRun(t, "echo "+url+" | "+set+"alerts.webhook' --secret && "+set+"alerts.alertmanagerImage' "+image+" && "+
 		set+"alerts.for' 1 && "+set+"store.interval' 10 && "+pulumiUp)
@@ -70,4 +93,12 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 	if containers := kubectl(t, "get", "pod", "metrics-store-0", "--namespace", "journal-metrics", "--output", "jsonpath={.spec.containers[*].name}"); containers != "metrics-store vmalert" {
 		t.Errorf("without a webhook the store's pod has %s", containers)
 	}
+}
+
+// receiver is NGINX with the configuration of the ConfigMap hook: it prints what is posted to it, and takes everything.
+func receiver(image string) string {
+	manifest := pod("hook", image, "{}", "/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/config/nginx.conf")
+	manifest = strings.Replace(manifest, "{name: hook}", "{name: hook, labels: {app: hook}}", 1)
+	return strings.Replace(manifest, "    resources: {}\n", "    resources: {}\n    volumeMounts: [{name: config, mountPath: /config}]\n", 1) +
+		"  volumes: [{name: config, configMap: {name: hook}}]\n"
 }
