@@ -262,7 +262,7 @@ func change(t *testing.T, original string, values map[string]any) {
 func rolledOut(t *testing.T) {
 	t.Helper()
 	for _, workload := range []string{"statefulset/redis", "deployment/api", "deployment/frontend"} {
-		kubectl(t, "rollout", "status", workload, "--namespace", world.outputs.Namespace, "--timeout=150s")
+		kubectl(t, "rollout", "status", workload, "--namespace", world.outputs.Namespace, "--timeout=3m")
 	}
 }
 

@@ -59,7 +59,7 @@ func readClaim(t *testing.T, name string) (claim namespaceClaim) {
 // claimedNamespace waits until a claim is ready, and returns its namespace.
 func claimedNamespace(t *testing.T, name string) string {
 	t.Helper()
-	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "namespaceclaim/"+name, "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "namespaceclaim/"+name, "--namespace", "team-a", "--timeout=3m")
 	return readClaim(t, name).Status.Namespace
 }
 
@@ -117,7 +117,7 @@ func claims(t *testing.T) {
 		"apply", "--filename", "-")
 	// team-a is of the class medium.
 	mustAs(t, "bob", strings.ReplaceAll(claimManifest("bob", "e2e-large", "1h"), "class: small", "class: large"), "apply", "--filename", "-")
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if status := readClaim(t, "e2e-large").Status; status.Phase != "Refused" ||
 			!strings.Contains(status.Message, `spec.class "large": tenant team-a may not claim it; delete the claim and apply one of class medium or small`) {
 			return fmt.Errorf("a claim that is larger than its tenant says %+v", status)
@@ -131,7 +131,7 @@ func claims(t *testing.T) {
 	// Nobody gets more than their share of two claims.
 	applyClaim(t, "bob", "e2e-second", "1h")
 	applyClaim(t, "bob", "e2e-third", "1h")
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		second, third := readClaim(t, "e2e-second").Status, readClaim(t, "e2e-third").Status
 		if second.Namespace == "" && third.Namespace == "" || second.Phase != "Refused" && third.Phase != "Refused" {
 			return fmt.Errorf("the second claim says %+v, the third %+v", second, third)
@@ -141,13 +141,13 @@ func claims(t *testing.T) {
 		}
 		return nil
 	})
-	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-large", "e2e-second", "e2e-third", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-large", "e2e-second", "e2e-third", "--namespace", "team-a", "--timeout=3m")
 	refused(t, "bob", "", []string{"cannot be changed"}, "patch", "namespaceclaim", "e2e-kept", "--namespace", "team-a", "--type=merge", "--patch", `{"spec":{"class":"large"}}`)
 }
 
 func claimsEnd(t *testing.T) {
 	kept := claimedNamespace(t, "e2e-kept")
-	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-kept", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-kept", "--namespace", "team-a", "--timeout=3m")
 	if text := kubectl(t, "get", "namespace", kept, "--ignore-not-found", "--output", "name"); text != "" {
 		t.Errorf("the claim is deleted and %s is there", text)
 	}
@@ -180,7 +180,7 @@ func claimsEnd(t *testing.T) {
 		t.Errorf("the namespace is deleted at %s, before its end at %s", now.UTC(), claim.Status.ExpiresAt)
 	}
 	t.Logf("deleted %s after its end", time.Since(claim.Status.ExpiresAt).Round(100*time.Millisecond))
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if text := kubectl(t, "get", "namespace", short, "--ignore-not-found", "--output", "name"); text != "" {
 			return fmt.Errorf("%s is not gone with what it holds", text)
 		}
@@ -200,7 +200,7 @@ func claimsEnd(t *testing.T) {
 	if now := leadingPod(t); now == leader {
 		t.Errorf("%s still leads", now)
 	}
-	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-extended", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-extended", "--namespace", "team-a", "--timeout=3m")
 }
 
 // leadingPod returns the controller's pod that holds the lease.

@@ -123,7 +123,7 @@ func everyPodDies(t *testing.T) {
 	}
 	found := map[string]int{}
 	for _, pod := range pods(t, "redis") {
-		eventually(t, 15*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			ids := strings.Fields(redis(t, pod.Metadata.Name, "ZRANGE {journal}:entries 0 -1"))
 			has := map[string]bool{}
 			for _, id := range ids {

@@ -47,7 +47,7 @@ func (p place) reaches(t *testing.T, to place, may bool) error {
 func waysOut(t *testing.T) {
 	applyClaim(t, "bob", "e2e-out", "1h")
 	t.Cleanup(func() {
-		mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-out", "--namespace", team, "--ignore-not-found", "--timeout=60s")
+		mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-out", "--namespace", team, "--ignore-not-found", "--timeout=3m")
 	})
 	places := map[string]*place{
 		"team": {user: "bob", namespace: team}, "alice": {user: "alice", namespace: "alice"}, "bob": {user: "bob", namespace: "bob"},
@@ -61,13 +61,13 @@ func waysOut(t *testing.T) {
 		})
 	}
 	for _, p := range places {
-		mustAs(t, p.user, "", "wait", "--for=condition=Ready", "pod/"+netPod, "--namespace", p.namespace, "--timeout=60s")
+		mustAs(t, p.user, "", "wait", "--for=condition=Ready", "pod/"+netPod, "--namespace", p.namespace, "--timeout=3m")
 		p.address = mustAs(t, p.user, "", "get", "pod", netPod, "--namespace", p.namespace, "--output", "jsonpath={.status.podIP}")
 	}
 
 	for _, way := range []string{"team alice", "alice team", "team bob", "bob team", "claim team", "team claim"} {
 		from, to, _ := strings.Cut(way, " ")
-		eventually(t, 15*time.Second, func() error { return places[from].reaches(t, *places[to], true) })
+		eventually(t, time.Minute, func() error { return places[from].reaches(t, *places[to], true) })
 	}
 	for _, way := range []string{"alice bob", "bob alice", "claim alice", "alice claim"} {
 		from, to, _ := strings.Cut(way, " ")
@@ -104,12 +104,12 @@ spec:
   - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}}]
     ports: [{port: 6379}]
 `, colleague.namespace), "create", "--namespace", claim.namespace, "--filename", "-")
-	eventually(t, 15*time.Second, func() error { return colleague.reaches(t, claim, true) })
+	eventually(t, time.Minute, func() error { return colleague.reaches(t, claim, true) })
 	if err := other.reaches(t, claim, false); err != nil {
 		t.Error(err)
 	}
 	mustAs(t, claim.user, "", "delete", "networkpolicy", "e2e-colleague", "--namespace", claim.namespace)
-	eventually(t, 15*time.Second, func() error { return colleague.reaches(t, claim, false) })
+	eventually(t, time.Minute, func() error { return colleague.reaches(t, claim, false) })
 }
 
 // publicSite serves at a public address in the node's network until the test ends, and returns the address. The port is 8080.
@@ -157,7 +157,7 @@ func publicSite(t *testing.T, n *node.Node) string {
 func public(t *testing.T, n *node.Node, reach, cannot []*place) {
 	publicSite(t, n)
 	for _, p := range reach {
-		eventually(t, 15*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if answer, _ := p.asks(t, "nc", "-w", "2", publicAddress, "8080"); !strings.Contains(answer, "public") {
 				return fmt.Errorf("%s asks a public address and gets %q", p.namespace, answer)
 			}

@@ -36,7 +36,7 @@ func figures(t *testing.T) {
 	change(t, original, map[string]any{
 		"metrics.store.interval": scraped, "metrics.alerts.for": scraped, "metrics.alerts.restarts": 1, "metrics.alerts.claim": 3600,
 	})
-	kubectl(t, "rollout", "status", "statefulset/metrics-store", "--namespace", "journal-metrics", "--timeout=2m")
+	kubectl(t, "rollout", "status", "statefulset/metrics-store", "--namespace", "journal-metrics", "--timeout=3m")
 
 	secret := strings.Fields(unique("canary"))[1]
 	exposes(t, "alice", "alice", "e2e-figures", `e2e_voice{of="alice"} 42`)
@@ -96,7 +96,7 @@ func exposes(t *testing.T, user, namespace, name, metrics string) {
 // startIn creates a pod in a namespace that was just made: its account comes a moment later.
 func startIn(t *testing.T, namespace, manifest string) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		_, err := tryKubectl(manifest, "create", "--namespace", namespace, "--filename", "-")
 		return err
 	})
@@ -264,7 +264,7 @@ func forgedFigures(t *testing.T, secret string) {
 func reuse(t *testing.T) func(*testing.T) {
 	t.Helper()
 	reused := strings.ToLower(strings.ReplaceAll(unique(reused), " ", "-")) // another test's name was used before
-	forget := func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=60s") }
+	forget := func() { kubectl(t, "delete", "namespace", reused, "--ignore-not-found", "--timeout=3m") }
 	t.Cleanup(forget)
 	of := func(tenant, metric string) {
 		t.Helper()
@@ -364,7 +364,7 @@ func alerts(t *testing.T) {
 	burst("65536")
 	t.Cleanup(func() { burst(before) })
 	talk(t, "bob", "bob", "e2e-writes", numbered(20_000, `[ $((i % 4000)) -ne 0 ] || sleep 1;`)+"sleep 3600")
-	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-writes", "--namespace", "bob", "--timeout=60s")
+	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-writes", "--namespace", "bob", "--timeout=3m")
 
 	for _, alert := range []struct{ name, user, namespace, other, others string }{
 		{"QuotaNearlyFull", "bob", "bob", "alice", "alice"},
@@ -414,7 +414,7 @@ func platformAlerts(t *testing.T) {
 	}
 	kubectl(t, "uncordon", node)
 	for _, part := range parts {
-		kubectl(t, "rollout", "status", part.workload, "--namespace", part.namespace, "--timeout=150s")
+		kubectl(t, "rollout", "status", part.workload, "--namespace", part.namespace, "--timeout=3m")
 	}
 	for _, part := range parts {
 		eventually(t, time.Minute, func() error {
@@ -457,7 +457,7 @@ func fullVolume(t *testing.T, namespace string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		eventually(t, 30*time.Second, func() error { return inNode("umount", folder) })
+		eventually(t, time.Minute, func() error { return inNode("umount", folder) })
 		if err := os.Remove(inside + folder); err != nil {
 			t.Error(err)
 		}

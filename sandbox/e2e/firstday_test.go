@@ -46,7 +46,7 @@ func TestFirstDay(t *testing.T) {
 	})
 	kubectlApply(t, strings.ReplaceAll(cacheOfTeam, "IMAGE", journalsImage(t)))
 	t.Cleanup(func() { kubectl(t, "delete", "deployment,service", "cache", "--namespace", team) })
-	kubectl(t, "rollout", "status", "deployment/cache", "--namespace", team, "--timeout=90s")
+	kubectl(t, "rollout", "status", "deployment/cache", "--namespace", team, "--timeout=3m")
 
 	s.types(t, blocks, "Look around")
 	s.types(t, blocks, "Run something")
@@ -65,12 +65,12 @@ func TestFirstDay(t *testing.T) {
 	}
 	kubectlApply(t, strings.Replace(pod("e2e-colleague", journalsImage(t), "{}"), "metadata: {", "metadata: {namespace: bob, ", 1))
 	t.Cleanup(func() { kubectl(t, "delete", "pod", "e2e-colleague", "--namespace", "bob", "--now") })
-	kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-colleague", "--namespace", "bob", "--timeout=60s")
+	kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-colleague", "--namespace", "bob", "--timeout=3m")
 	if answer := asksPreview(); answer == "PONG" {
 		t.Error("bob's pod reaches the claimed namespace before it is opened")
 	}
 	s.types(t, blocks, "Open a port to a colleague")
-	eventually(t, 15*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if answer := asksPreview(); answer != "PONG" {
 			return fmt.Errorf("bob's pod asks the claimed namespace and gets %q", answer)
 		}
@@ -97,7 +97,7 @@ func TestFirstDay(t *testing.T) {
 	if said := s.types(t, blocks, "Find what a pod used"); !strings.Contains(said, "MEMORY QUOTA") || !strings.Contains(said, `cache-`) {
 		t.Errorf("what the pod of the cache used is not found: %s", said)
 	}
-	s.mustRun(t, "kubectl delete namespaceclaim try-redis-8 --namespace team-a --timeout=90s")
+	s.mustRun(t, "kubectl delete namespaceclaim try-redis-8 --namespace team-a --timeout=3m")
 	for heading := range blocks {
 		t.Errorf("the test types nothing below %q", heading)
 	}

@@ -231,9 +231,9 @@ spec:
 		return strings.TrimSpace(answer)
 	}
 	for _, namespace := range []string{"e2e-other", world.outputs.Namespace} {
-		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-client", "--namespace", namespace, "--timeout=60s")
+		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-client", "--namespace", namespace, "--timeout=3m")
 		// The page's server does not speak Redis's protocol, but any answer shows that the other pod's network works.
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			answer := ping(namespace, "e2e-client", "frontend", 80)
 			// In the journal's own namespace, the NetworkPolicies allow such a pod only DNS.
 			if namespace == world.outputs.Namespace && strings.Contains(answer, "Could not connect") && strings.Contains(answer, "refused") {

@@ -35,8 +35,8 @@ func podDefaults(t *testing.T) {
 			t.Errorf("kubectl %s warns: %s", args[0], said)
 		}
 	}
-	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-bare", "--namespace", "team-a", "--timeout=60s")
-	mustAs(t, "bob", "", "wait", "--for=condition=Available", "deployment/e2e-shop", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-bare", "--namespace", "team-a", "--timeout=3m")
+	mustAs(t, "bob", "", "wait", "--for=condition=Available", "deployment/e2e-shop", "--namespace", "team-a", "--timeout=3m")
 	for what, want := range map[string]string{
 		"{.spec.securityContext}":               `{"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}}`,
 		"{.spec.containers[0].securityContext}": `{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}`,
@@ -87,7 +87,7 @@ func rootImages(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = as(t, "bob", "", "delete", "pod", "e2e-root", "--namespace", "team-a", "--ignore-not-found", "--grace-period=0", "--wait=false")
 	})
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		said := mustAs(t, "bob", "", "get", "pod", "e2e-root", "--namespace", "team-a", "--output", "jsonpath={.status.containerStatuses[0].state.waiting}")
 		if !strings.Contains(said, "CreateContainerConfigError") || !strings.Contains(said, "runAsNonRoot") {
 			return fmt.Errorf("the pod waits for %q", said)
@@ -119,7 +119,7 @@ func burst(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = as(t, "bob", "", "delete", "pod", "e2e-burst", "--namespace", "team-a", "--ignore-not-found", "--grace-period=0", "--wait=false")
 	})
-	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-burst", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-burst", "--namespace", "team-a", "--timeout=3m")
 	used := func() time.Duration {
 		said := mustAs(t, "bob", "", "exec", "e2e-burst", "--namespace", "team-a", "--", "cat", "/proc/1/stat")
 		_, rest, _ := strings.Cut(said, ") ")

@@ -21,7 +21,7 @@ func TestPrEnv(t *testing.T) {
 	needsNode(t, "runs the images that the node has")
 	prepareOnboarding(t)
 	endEnvironments := func() {
-		kubectl(t, "delete", "namespaceclaim", "pr-123", "pr-124", "pr-125", "--namespace", team, "--ignore-not-found", "--timeout=120s")
+		kubectl(t, "delete", "namespaceclaim", "pr-123", "pr-124", "pr-125", "--namespace", team, "--ignore-not-found", "--timeout=3m")
 	}
 	endEnvironments() // of an interrupted run
 	t.Cleanup(endEnvironments)
@@ -58,7 +58,7 @@ func TestPrEnv(t *testing.T) {
 		if at, _ := environmentOf(t, said); at.Host != first.Host {
 			t.Errorf("it has moved to %s", at)
 		}
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if answer, err := getAt(first, "config.json"); err != nil || !strings.Contains(answer, "Another") {
 				return fmt.Errorf("the page's settings are %q, %w", answer, err)
 			}
@@ -78,7 +78,7 @@ func TestPrEnv(t *testing.T) {
 		if memory := kubectl(t, "get", "pod", "redis-0", "--namespace", namespace, "--output", "jsonpath={.spec.containers[0].resources.limits.memory}"); memory != "112Mi" {
 			t.Errorf("the memory of Redis is %s", memory)
 		}
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if entries, err := getAt(first, "api/entries"); err != nil || !strings.Contains(entries, text) {
 				return fmt.Errorf("the entries are %s, %w", entries, err)
 			}
@@ -171,7 +171,7 @@ func getAt(at *url.URL, path string) (string, error) {
 // writeAt writes an entry in an environment, once its Ingress is served.
 func writeAt(t *testing.T, at *url.URL, text string) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		status, _, err := sendTo(http.MethodPost, at.JoinPath("api/entries").String(), map[string]string{"text": text})
 		if err == nil && status != http.StatusCreated {
 			err = errors.New(http.StatusText(status))
@@ -193,9 +193,9 @@ func unreachable(t *testing.T, namespace string) {
 		return answer
 	}
 	for _, in := range []string{team, "alice"} {
-		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-asks", "--namespace", in, "--timeout=60s")
+		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-asks", "--namespace", in, "--timeout=3m")
 	}
-	eventually(t, 15*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if answer := asks(team); !strings.Contains(answer, "NOAUTH") {
 			return fmt.Errorf("a pod of the tenant is answered %q", answer)
 		}

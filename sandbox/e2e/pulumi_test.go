@@ -286,7 +286,7 @@ func newShell(t *testing.T, n *node.Node) *shell {
 
 // run types a command, and returns everything that it prints.
 func (s *shell) run(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	after := filepath.Join(filepath.Dir(s.folder), "environment")
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command+"\nenv -0 > "+after)

@@ -113,9 +113,9 @@ func kubectlAlone(t *testing.T) {
 	}
 	there("apply", "--filename", file)
 	for _, namespace := range []string{"journal", "journal-platform", "journal-log-agent", "journal-logs", "journal-metrics", "journal-reader", "journal-metrics-server"} {
-		there("rollout", "status", "deployments,statefulsets,daemonsets", "--namespace", namespace, "--timeout=180s")
+		there("rollout", "status", "deployments,statefulsets,daemonsets", "--namespace", namespace, "--timeout=3m")
 	}
-	there("wait", "apiservices", "--all", "--for=condition=Available", "--timeout=60s")
+	there("wait", "apiservices", "--all", "--for=condition=Available", "--timeout=3m")
 
 	web := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dialer(fmt.Sprintf("127.0.0.1:%d", httpPort))}}
 	body, err := json.Marshal(map[string]string{"text": unique("Written without Pulumi.")})

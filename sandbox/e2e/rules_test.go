@@ -143,7 +143,7 @@ func prepare(t *testing.T) {
 ---
 `+strings.Replace(pod("e2e-there", journalsImage(t), "{}"), "metadata: {", "metadata: {namespace: team-a, ", 1))
 	kubectl(t, "wait", "--for=condition=Established", "crd/listenersets.gateway.networking.k8s.io", "crd/tcproutes.gateway.networking.k8s.io", "--timeout=30s")
-	kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-there", "--namespace", team, "--timeout=60s")
+	kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-there", "--namespace", team, "--timeout=3m")
 	if _, err := tryKubectl(claimManifest("bob", "e2e-bobs", "1h"), "apply", "--filename", "-", "--as", "bob"); err != nil {
 		t.Fatal(err)
 	}
@@ -635,7 +635,7 @@ func vendors(t *testing.T) {
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: e2e-own, labels: {journal.example.com/aggregate-to-developer: "true"}},
   rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}]}
 `)
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if text, err := tryKubectl("", "auth", "can-i", "create", "leases.coordination.k8s.io", "--namespace", team, "--as", "bob"); err != nil {
 			return fmt.Errorf("a role with the stack's label is not taken in: %s", text)
 		}

@@ -33,12 +33,12 @@ func suspension(t *testing.T) {
 	namespaces := []string{"team-a", claimed}
 	for _, namespace := range namespaces {
 		mustAs(t, "bob", sleeper("e2e-web"), "apply", "--namespace", namespace, "--filename", "-")
-		mustAs(t, "bob", "", "rollout", "status", "deployment/e2e-web", "--namespace", namespace, "--timeout=60s")
+		mustAs(t, "bob", "", "rollout", "status", "deployment/e2e-web", "--namespace", namespace, "--timeout=3m")
 	}
 	mustAs(t, "bob", "{apiVersion: v1, kind: ConfigMap, metadata: {name: e2e-kept}, data: {a: b}}", "apply", "--namespace", "team-a", "--filename", "-")
 	t.Cleanup(func() {
 		kubectl(t, "delete", "deployment/e2e-web", "--namespace", "team-a", "--ignore-not-found")
-		kubectl(t, "delete", "namespaceclaim/e2e-sleeps", "--namespace", "team-a", "--ignore-not-found", "--timeout=60s")
+		kubectl(t, "delete", "namespaceclaim/e2e-sleeps", "--namespace", "team-a", "--ignore-not-found", "--timeout=3m")
 	})
 
 	repo := changedStackOf(t, original, func(config map[string]any) {
@@ -64,7 +64,7 @@ func suspension(t *testing.T) {
 	t.Logf("all pods are gone %s after the update", time.Since(start).Round(100*time.Millisecond))
 
 	// Everything can be read, and nothing written.
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if said := readClaim(t, "e2e-sleeps").Status.Message; !strings.Contains(said, "is suspended with tenant team-a: nothing runs in it") {
 			return fmt.Errorf("the claim says %q", said)
 		}
@@ -78,7 +78,7 @@ func suspension(t *testing.T) {
 	}
 	refused(t, "alice", "", []string{"cannot patch resource"}, "label", "configmap/e2e-kept", "a=b", "--namespace", "team-a")
 	refused(t, "bob", claimManifest("bob", "e2e-more", "1h"), []string{"cannot create resource"}, "create", "--filename", "-")
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if pods := mustAs(t, "bob", "", "get", "budget", "--namespace", "team-a", "--output", "jsonpath={.items[0].status.pods} {.items[0].status.suspended}"); pods != "0/0 true" {
 			return fmt.Errorf("the budget has %s", pods)
 		}
@@ -99,7 +99,7 @@ func suspension(t *testing.T) {
 		return nil
 	})
 	t.Logf("the pods are back %s after the update", time.Since(start).Round(100*time.Millisecond))
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		for _, namespace := range namespaces {
 			if text, err := as(t, "bob", "", "rollout", "restart", "deployment/e2e-web", "--namespace", namespace); err != nil {
 				return errors.New(text)

@@ -14,7 +14,7 @@ import (
 func mayIn(t *testing.T, user, namespace string, may bool, args ...string) {
 	t.Helper()
 	args = append(args, "--namespace", namespace)
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		var text string
 		var err error
 		if tenancy.config[user] != "" {
@@ -36,7 +36,7 @@ func teamClaims(t *testing.T) {
 	applyClaim(t, "bob", "e2e-mine", "30m")
 	shared, mine := claimedNamespace(t, "e2e-team"), claimedNamespace(t, "e2e-mine")
 	t.Cleanup(func() {
-		kubectl(t, "delete", "namespaceclaim", "e2e-team", "e2e-mine", "--namespace", "team-a", "--ignore-not-found", "--timeout=60s")
+		kubectl(t, "delete", "namespaceclaim", "e2e-team", "e2e-mine", "--namespace", "team-a", "--ignore-not-found", "--timeout=3m")
 	})
 
 	t.Run("the members of the tenant use a claim that one of them has made", func(t *testing.T) {
@@ -84,7 +84,7 @@ func teamClaims(t *testing.T) {
 		for _, kind := range []string{"pods", "secrets"} {
 			mayIn(t, "bob", mine, false, "get", kind)
 		}
-		eventually(t, 20*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if owner := kubectl(t, "get", "namespace", mine, "--output", `jsonpath={.metadata.annotations.journal\.example\.com/owner}`); owner != "alice" {
 				return fmt.Errorf("the namespace says that its owner is %q", owner)
 			}
@@ -96,7 +96,7 @@ func teamClaims(t *testing.T) {
 // takenOver checks that the claim of a member who was removed is nobody's, that it says what to do, and that alice can do it.
 func takenOver(t *testing.T, claim, namespace string) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if message := readClaim(t, claim).Status.Message; !strings.Contains(message, `so nobody has rights in this one; an owner of namespace "team-a" may take it over: write spec.owner`) {
 			return fmt.Errorf("the claim of somebody who was removed says %q", message)
 		}

@@ -213,7 +213,7 @@ func defaults(t *testing.T) {
 	if want := `{"limits":{"cpu":"400m",` + amounts + `,"requests":{"cpu":"100m",` + amounts + `}`; got != want {
 		t.Errorf("resources are %s, want %s", got, want)
 	}
-	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-defaults", "--namespace", "team-a", "--timeout=60s")
+	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-defaults", "--namespace", "team-a", "--timeout=3m")
 	if said := mustAs(t, "bob", "", "exec", "e2e-defaults", "--namespace", "team-a", "--", "id"); !strings.Contains(said, "uid=10001") {
 		t.Errorf("the pod says %s", said)
 	}
@@ -252,7 +252,7 @@ func networkPolicies(t *testing.T) {
 		mustAs(t, user, manifest, "create", "--filename", "-")
 	}
 	for _, user := range users {
-		mustAs(t, user, "", "wait", "--for=condition=Ready", "pod/e2e-server", "pod/e2e-client", "--timeout=60s")
+		mustAs(t, user, "", "wait", "--for=condition=Ready", "pod/e2e-server", "pod/e2e-client", "--timeout=3m")
 		address[user] = mustAs(t, user, "", "get", "pod", "e2e-server", "--output", "jsonpath={.status.podIP}")
 	}
 	ping := func(user, host string) string {
@@ -260,7 +260,7 @@ func networkPolicies(t *testing.T) {
 		return strings.TrimSpace(answer)
 	}
 	for _, user := range users {
-		eventually(t, 15*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if answer := ping(user, address[user]); answer != "PONG" {
 				return fmt.Errorf("a pod of %s asks one beside it and gets %q", user, answer)
 			}
@@ -338,7 +338,7 @@ func removal(t *testing.T) {
 		{"get", "pods", "--namespace", "team-a"}, {"get", "pods", "--namespace", "bob"}, {"get", "pods", "--namespace", claimed}, {"get", "namespaces"},
 		{"create", "configmap", "e2e-locked-out", "--namespace", "team-a"}, {"delete", "namespaceclaim", "e2e-left", "--namespace", "team-a"},
 	} {
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if text, err := as(t, "bob", "", args...); err == nil || !strings.Contains(strings.ToLower(text), "forbidden") {
 				return fmt.Errorf("bob is removed, and kubectl %s says %q", strings.Join(args, " "), text)
 			}

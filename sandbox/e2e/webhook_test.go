@@ -21,7 +21,7 @@ func webhook(t *testing.T, s *shell, n *node.Node) {
 		image     = "registry.example.com/team-a/alertmanager:v0.25.0"
 		set       = "pulumi config set --path 'journal:metrics."
 	)
-	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=60s") })
+	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=3m") })
 	kubectlApply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
@@ -57,7 +57,7 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 `, namespace))
 	startIn(t, namespace, receiver(kubectl(t, "get", "deployment", "frontend", "--namespace", world.outputs.Namespace,
 		"--output", "jsonpath={.spec.template.spec.containers[0].image}")))
-	kubectl(t, "wait", "--for=condition=Ready", "pod/hook", "--namespace", namespace, "--timeout=60s")
+	kubectl(t, "wait", "--for=condition=Ready", "pod/hook", "--namespace", namespace, "--timeout=3m")
 	t.Cleanup(func() {
 		if t.Failed() {
 			said, _ := tryKubectl("", "logs", "metrics-store-0", "--namespace", "journal-metrics", "--all-containers", "--prefix", "--tail=20")
