@@ -87,7 +87,7 @@ func startMetrics(t *testing.T, args MetricsServiceArgs, changes ...string) *rea
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		stuck := time.AfterFunc(20*time.Second, func() { _ = command.Process.Kill() })
+		stuck := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 		defer stuck.Stop()
 		if err := command.Wait(); err != nil || strings.Contains(output.String(), "panic") {
 			t.Errorf("victoria-metrics ended with %v:\n%s", err, output.String())
@@ -106,9 +106,9 @@ func startMetrics(t *testing.T, args MetricsServiceArgs, changes ...string) *rea
 
 func (s *realMetrics) eventually(what string, is func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("not within 30s: %s", what)
+			s.t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

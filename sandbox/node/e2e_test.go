@@ -356,7 +356,7 @@ func (l *lifecycle) equal(want string, args ...string) {
 func (l *lifecycle) eventually(what string, check func() error) {
 	l.t.Helper()
 	err := check()
-	for deadline := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(deadline); err = check() {
+	for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); err = check() {
 		time.Sleep(100 * time.Millisecond)
 	}
 	if err != nil {

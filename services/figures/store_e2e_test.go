@@ -42,14 +42,14 @@ func startStore(t *testing.T) string {
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		stuck := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
+		stuck := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 		defer stuck.Stop()
 		if err := command.Wait(); err != nil {
 			t.Errorf("victoria-metrics ended with %v:\n%s", err, output.String())
 		}
 	})
 	store := "http://" + address
-	for range 200 {
+	for range 1200 {
 		if response, err := http.Get(store + "/health"); err == nil {
 			_ = response.Body.Close()
 			return store

@@ -140,7 +140,7 @@ func rulesHold(ctx context.Context) error {
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "rules"}}, &corev1.ResourceQuota{ObjectMeta: meta},
 		&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ownerRole}},
 	} {
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 			err := controller.Create(ctx, object.DeepCopyObject().(client.Object), client.DryRunAll)
 			if err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
 				break
@@ -288,7 +288,7 @@ func (r *replica) end(signal syscall.Signal) error {
 	case err := <-r.ended:
 		r.ended <- err
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		_ = r.cmd.Process.Kill()
 		return fmt.Errorf("%v: did not end", signal)
 	}
@@ -324,7 +324,7 @@ func claimFor(tenant, name, ttl string) *api.NamespaceClaim {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if so() {
 			return
 		}

@@ -114,7 +114,7 @@ func TestOnboardingOnARealCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = nil
-	for end := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); err == nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		_, err = alice.CoreV1().ConfigMaps("alice").List(t.Context(), metav1.ListOptions{})
 	}
 	if err == nil {

@@ -193,7 +193,7 @@ func must(t *testing.T, stdin string, args ...string) string {
 
 // until tries something until it succeeds.
 func until(so func() error) (err error) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if err = so(); err == nil {
 			return nil
 		}

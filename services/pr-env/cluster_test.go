@@ -95,7 +95,7 @@ func start(t *testing.T) *stage {
 	s.runs(controller, "--namespace="+platform, "--metrics-address=0", "--health-address=0")
 	go s.kubelet()
 	// Kubernetes adds up the roles of the tenants.
-	for bob, end := s.as("bob"), time.Now().Add(30*time.Second); bob.List(t.Context(), &api.NamespaceClaimList{}, client.InNamespace(tenant)) != nil; time.Sleep(200 * time.Millisecond) {
+	for bob, end := s.as("bob"), time.Now().Add(time.Minute); bob.List(t.Context(), &api.NamespaceClaimList{}, client.InNamespace(tenant)) != nil; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("bob may not read claims, as a developer may")
 		}

@@ -60,7 +60,7 @@ func startProgram(t *testing.T, variable string, more ...string) (url string, pr
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
-		stuck := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
+		stuck := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 		defer stuck.Stop()
 		if err := command.Wait(); err != nil || strings.Contains(output.String(), "panic") {
 			t.Errorf("%s ended with %v:\n%s", program, err, output.String())
@@ -315,7 +315,7 @@ func TestAFollowSeesTheLinesOfItsFence(t *testing.T) {
 				if found := leaks(line, stream); len(found) > 0 {
 					t.Errorf("%s: %s", follow.query, line)
 				}
-			case <-time.After(15 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%s: no line", follow.query)
 			}
 		}
