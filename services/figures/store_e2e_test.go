@@ -49,12 +49,11 @@ func startStore(t *testing.T) string {
 		}
 	})
 	store := "http://" + address
-	for range 1200 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if response, err := http.Get(store + "/health"); err == nil {
 			_ = response.Body.Close()
 			return store
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("victoria-metrics does not answer")
 	return ""
