@@ -24,7 +24,7 @@ func openBrowser(t *testing.T) context.Context {
 		t.Fatal(err)
 	}
 	// The browser's helper processes write to the profile for a moment after the browser has ended.
-	t.Cleanup(func() { eventually(t, time.Minute, func() error { return os.RemoveAll(profile) }) })
+	t.Cleanup(func() { eventually(t, func() error { return os.RemoveAll(profile) }) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // the tests run as root
 		chromedp.DisableGPU,

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -179,7 +178,7 @@ func TestIngressController(t *testing.T) {
 	if _, err := upFrom(t.Context(), original); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
+	eventually(t, func() error { // a namespace ends only after the objects in it
 		left, err := tryKubectl("", "get", "namespace/"+chartNamespace, "ingressclass/"+chartClass, "--ignore-not-found", "--output", "name")
 		if err == nil && left != "" {
 			err = fmt.Errorf("these are left: %s", left)

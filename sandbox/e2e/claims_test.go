@@ -117,7 +117,7 @@ func claims(t *testing.T) {
 		"apply", "--filename", "-")
 	// team-a is of the class medium.
 	mustAs(t, "bob", strings.ReplaceAll(claimManifest("bob", "e2e-large", "1h"), "class: small", "class: large"), "apply", "--filename", "-")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if status := readClaim(t, "e2e-large").Status; status.Phase != "Refused" ||
 			!strings.Contains(status.Message, `spec.class "large": tenant team-a may not claim it; delete the claim and apply one of class medium or small`) {
 			return fmt.Errorf("a claim that is larger than its tenant says %+v", status)
@@ -131,7 +131,7 @@ func claims(t *testing.T) {
 	// Nobody gets more than their share of two claims.
 	applyClaim(t, "bob", "e2e-second", "1h")
 	applyClaim(t, "bob", "e2e-third", "1h")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		second, third := readClaim(t, "e2e-second").Status, readClaim(t, "e2e-third").Status
 		if second.Namespace == "" && third.Namespace == "" || second.Phase != "Refused" && third.Phase != "Refused" {
 			return fmt.Errorf("the second claim says %+v, the third %+v", second, third)
@@ -167,7 +167,7 @@ func claimsEnd(t *testing.T) {
 	kubectlApply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/claim: e2e-short, journal.example.com/claim-uid: %q,
 		journal.example.com/tenant: team-a}, annotations: {journal.example.com/expires: "2020-01-01T00:00:00Z"}}}`, forged, claim.Metadata.UID))
 
-	eventually(t, shortLife+30*time.Second, func() error {
+	eventuallyWithin(t, shortLife+30*time.Second, func() error {
 		left := objects(t, "namespaces", "--selector", "journal.example.com/claim-uid="+claim.Metadata.UID)
 		for _, namespace := range left {
 			if namespace.Metadata.Name == short && namespace.Metadata.DeletionTimestamp == "" {
@@ -180,7 +180,7 @@ func claimsEnd(t *testing.T) {
 		t.Errorf("the namespace is deleted at %s, before its end at %s", now.UTC(), claim.Status.ExpiresAt)
 	}
 	t.Logf("deleted %s after its end", time.Since(claim.Status.ExpiresAt).Round(100*time.Millisecond))
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text := kubectl(t, "get", "namespace", short, "--ignore-not-found", "--output", "name"); text != "" {
 			return fmt.Errorf("%s is not gone with what it holds", text)
 		}

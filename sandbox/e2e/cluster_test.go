@@ -154,7 +154,7 @@ func TestCluster(t *testing.T) {
 	}
 
 	mustThere("destroy", "--yes")
-	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
+	eventually(t, func() error { // a namespace ends only after the objects in it
 		if now := names(); !slices.Equal(now, empty) {
 			return fmt.Errorf("there is still %v, and no more %v", without(now, empty), without(empty, now))
 		}

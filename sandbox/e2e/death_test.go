@@ -99,9 +99,9 @@ func everyPodDies(t *testing.T) {
 					start := time.Now()
 					w.silence()
 					way.kill(t, target)
-					eventually(t, 2*time.Minute, func() error { return replaced(t, target, len(targets)) })
+					eventuallyWithin(t, 2*time.Minute, func() error { return replaced(t, target, len(targets)) })
 					ready := time.Since(start)
-					eventually(t, time.Minute, func() error { return w.goOn(start.Add(ready)) })
+					eventually(t, func() error { return w.goOn(start.Add(ready)) })
 					t.Logf("%s of %s: all ready after %s, longest time without an acknowledged write %s", way.name, target.Metadata.Name,
 						ready.Round(100*time.Millisecond), w.silence().Round(10*time.Millisecond))
 				}
@@ -123,7 +123,7 @@ func everyPodDies(t *testing.T) {
 	}
 	found := map[string]int{}
 	for _, pod := range pods(t, "redis") {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			ids := strings.Fields(redis(t, pod.Metadata.Name, "ZRANGE {journal}:entries 0 -1"))
 			has := map[string]bool{}
 			for _, id := range ids {

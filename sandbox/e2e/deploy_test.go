@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestDeploy types the commands of docs/delivery.md, beginning with a stack that has no state. It is one test, since each command
@@ -95,7 +94,7 @@ func generations(t *testing.T) string {
 func titled(t *testing.T, title string) {
 	t.Helper()
 	rolledOut(t)
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text := settings(t); !strings.Contains(text, title) {
 			return fmt.Errorf("the page's settings are %s", text)
 		}

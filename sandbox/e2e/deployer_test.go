@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -59,7 +58,7 @@ func deployer(t *testing.T) {
 
 	// What was issued ends with the account, and the next update makes it again.
 	mustAs(t, "bob", "", "delete", "serviceaccount", "deployer", "--namespace", team)
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text, err := as(t, "ci", "", "get", "pods", "--namespace", team); err == nil || !strings.Contains(text, "Unauthorized") && !strings.Contains(text, "must be logged in") {
 			return fmt.Errorf("the token of a deleted account is accepted: %s", text)
 		}

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"example.com/journal/internal/markdown"
 	"example.com/journal/sandbox/deploy"
@@ -72,7 +71,7 @@ func TestDocs(t *testing.T) {
 					t.Error("the API still has its first password")
 				}
 			case "docs/tenants.md":
-				eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
+				eventually(t, func() error { // a namespace ends only after the objects in it
 					left := strings.Fields(kubectl(t, "get", "namespaces", "--output", "jsonpath={.items[*].metadata.name}"))
 					if slices.Contains(left, "carol") || slices.Contains(left, "team-b") {
 						return fmt.Errorf("left are %v", left)

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -67,7 +66,7 @@ func waysOut(t *testing.T) {
 
 	for _, way := range []string{"team alice", "alice team", "team bob", "bob team", "claim team", "team claim"} {
 		from, to, _ := strings.Cut(way, " ")
-		eventually(t, time.Minute, func() error { return places[from].reaches(t, *places[to], true) })
+		eventually(t, func() error { return places[from].reaches(t, *places[to], true) })
 	}
 	for _, way := range []string{"alice bob", "bob alice", "claim alice", "alice claim"} {
 		from, to, _ := strings.Cut(way, " ")
@@ -104,12 +103,12 @@ spec:
   - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}}]
     ports: [{port: 6379}]
 `, colleague.namespace), "create", "--namespace", claim.namespace, "--filename", "-")
-	eventually(t, time.Minute, func() error { return colleague.reaches(t, claim, true) })
+	eventually(t, func() error { return colleague.reaches(t, claim, true) })
 	if err := other.reaches(t, claim, false); err != nil {
 		t.Error(err)
 	}
 	mustAs(t, claim.user, "", "delete", "networkpolicy", "e2e-colleague", "--namespace", claim.namespace)
-	eventually(t, time.Minute, func() error { return colleague.reaches(t, claim, false) })
+	eventually(t, func() error { return colleague.reaches(t, claim, false) })
 }
 
 // publicSite serves at a public address in the node's network until the test ends, and returns the address. The port is 8080.
@@ -157,7 +156,7 @@ func publicSite(t *testing.T, n *node.Node) string {
 func public(t *testing.T, n *node.Node, reach, cannot []*place) {
 	publicSite(t, n)
 	for _, p := range reach {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if answer, _ := p.asks(t, "nc", "-w", "2", publicAddress, "8080"); !strings.Contains(answer, "public") {
 				return fmt.Errorf("%s asks a public address and gets %q", p.namespace, answer)
 			}

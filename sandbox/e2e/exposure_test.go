@@ -78,7 +78,7 @@ func exposures(t *testing.T) {
 				trusted = certificateOf(t, secret)
 			}
 			// The controller takes a moment to apply new routes and certificates.
-			eventually(t, time.Minute, func() error {
+			eventually(t, func() error {
 				if status, _, err := visit(n, trusted, http.MethodGet, address, "", nil); err != nil || status != http.StatusOK {
 					return fmt.Errorf("status %d (%w)", status, err)
 				}

@@ -96,7 +96,7 @@ func exposes(t *testing.T, user, namespace, name, metrics string) {
 // startIn creates a pod in a namespace that was just made: its account comes a moment later.
 func startIn(t *testing.T, namespace, manifest string) {
 	t.Helper()
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		_, err := tryKubectl(manifest, "create", "--namespace", namespace, "--filename", "-")
 		return err
 	})
@@ -136,7 +136,7 @@ func series(user, namespace, query string) (map[string]string, error) {
 func figure(t *testing.T, user, namespace, query, value string) {
 	t.Helper()
 	start := time.Now()
-	eventually(t, 3*scraped*time.Second+15*time.Second, func() error {
+	eventuallyWithin(t, 3*scraped*time.Second+15*time.Second, func() error {
 		found, err := series(user, namespace, query)
 		if err != nil {
 			return err
@@ -275,7 +275,7 @@ func reuse(t *testing.T) func(*testing.T) {
 	}
 	found := func(t *testing.T, metric string) {
 		t.Helper()
-		eventually(t, 4*time.Minute, func() error {
+		eventuallyWithin(t, 4*time.Minute, func() error {
 			found, err := series("admin", reused, metric)
 			if err == nil && len(found) == 0 {
 				err = fmt.Errorf("no %s in %s", metric, reused)
@@ -306,7 +306,7 @@ func figuresPage(t *testing.T) {
 
 // figuresTable reads what alice sees of her namespace.
 func figuresTable(t *testing.T) {
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		text, err := readFigures("alice", "--tenant", "alice")
 		if err != nil {
 			return err
@@ -339,7 +339,7 @@ func journalsFigures(t *testing.T) {
 // fired waits until an alert fires in a namespace, for a user.
 func fired(t *testing.T, user, namespace, alert string) {
 	t.Helper()
-	eventually(t, 3*time.Minute, func() error {
+	eventuallyWithin(t, 3*time.Minute, func() error {
 		found, err := series(user, namespace, fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, alert))
 		if err == nil && len(found) == 0 {
 			err = fmt.Errorf("%s does not fire in %s for %s", alert, namespace, user)
@@ -417,7 +417,7 @@ func platformAlerts(t *testing.T) {
 		kubectl(t, "rollout", "status", part.workload, "--namespace", part.namespace, "--timeout=3m")
 	}
 	for _, part := range parts {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			found, err := series("admin", part.namespace, fmt.Sprintf(`max_over_time(ALERTS{alertname=%q,alertstate="firing"}[%ds])`, part.alert, int(time.Since(start).Seconds())))
 			if err == nil && len(found) == 0 {
 				err = fmt.Errorf("%s has not fired", part.alert)
@@ -457,7 +457,7 @@ func fullVolume(t *testing.T, namespace string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		eventually(t, time.Minute, func() error { return inNode("umount", folder) })
+		eventually(t, func() error { return inNode("umount", folder) })
 		if err := os.Remove(inside + folder); err != nil {
 			t.Error(err)
 		}

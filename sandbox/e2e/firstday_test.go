@@ -70,7 +70,7 @@ func TestFirstDay(t *testing.T) {
 		t.Error("bob's pod reaches the claimed namespace before it is opened")
 	}
 	s.types(t, blocks, "Open a port to a colleague")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if answer := asksPreview(); answer != "PONG" {
 			return fmt.Errorf("bob's pod asks the claimed namespace and gets %q", answer)
 		}
@@ -84,7 +84,7 @@ func TestFirstDay(t *testing.T) {
 		t.Errorf("the lines of the pod that CI has replaced are not found: %s", said)
 	}
 	// They are there after the next look at the pods. Another test had a carol as well: what is left of her figures is removed first.
-	eventually(t, 3*time.Minute, func() error {
+	eventuallyWithin(t, 3*time.Minute, func() error {
 		said, err := s.run("go run -C services ./figures --query 'max_over_time(sum(container_memory_working_set_bytes) by (pod)[1h:30s])'")
 		if err == nil && !strings.Contains(said, "cache-") {
 			err = errors.New("no pod of the cache")

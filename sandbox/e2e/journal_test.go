@@ -233,7 +233,7 @@ spec:
 	for _, namespace := range []string{"e2e-other", world.outputs.Namespace} {
 		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-client", "--namespace", namespace, "--timeout=3m")
 		// The page's server does not speak Redis's protocol, but any answer shows that the other pod's network works.
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			answer := ping(namespace, "e2e-client", "frontend", 80)
 			// In the journal's own namespace, the NetworkPolicies allow such a pod only DNS.
 			if namespace == world.outputs.Namespace && strings.Contains(answer, "Could not connect") && strings.Contains(answer, "refused") {
@@ -324,7 +324,7 @@ func killedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The engine still waits for the pods of what it has just created, so the state cannot have it yet.
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if found := len(frontends()); found != 1 {
 			return fmt.Errorf("there are %d Deployments", found)
 		}
@@ -393,7 +393,7 @@ func outOfSync(t *testing.T) {
 	t.Cleanup(func() {
 		route("delete")
 		start := time.Now()
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if !serves() {
 				return errors.New("the replica in sync is no endpoint")
 			}
@@ -403,7 +403,7 @@ func outOfSync(t *testing.T) {
 	})
 	route("add")
 	start := time.Now()
-	eventually(t, 90*time.Second, func() error {
+	eventuallyWithin(t, 90*time.Second, func() error {
 		if serves() {
 			return errors.New("the replica out of sync is an endpoint")
 		}

@@ -148,7 +148,7 @@ func found(t *testing.T, user, namespace, pod, text string) storedLine {
 	t.Helper()
 	since := time.Now()
 	var lines []storedLine
-	eventually(t, 90*time.Second, func() (err error) {
+	eventuallyWithin(t, 90*time.Second, func() (err error) {
 		lines, err = storedLines(user, "--namespace", namespace, "--pod", pod, "--grep", text)
 		if err == nil && len(lines) == 0 {
 			err = fmt.Errorf("%s finds no %q of %s", user, text, pod)
@@ -184,7 +184,7 @@ func counted(user, namespace, pod string) (lines, distinct int, err error) {
 // complete waits until a number of different lines of a pod are there.
 func complete(t *testing.T, user, namespace, pod string, want int) (lines int) {
 	t.Helper()
-	eventually(t, 2*time.Minute, func() (err error) {
+	eventuallyWithin(t, 2*time.Minute, func() (err error) {
 		var distinct int
 		if lines, distinct, err = counted(user, namespace, pod); err == nil && distinct != want {
 			err = fmt.Errorf("%d of %d different lines of %s are there", distinct, want, pod)
@@ -441,7 +441,7 @@ func servePage(t *testing.T, program string, args ...string) (link string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context has ended
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if !strings.Contains(out.String(), "\n") {
 			return errors.New("no link is printed")
 		}
@@ -525,7 +525,7 @@ func goneLogs(t *testing.T) {
 
 	mustAs(t, "alice", "", "delete", "pod", "e2e-short", "--namespace", "alice", "--now")
 	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-logs", "--namespace", "team-a", "--timeout=3m")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text := kubectl(t, "get", "namespace", namespace, "--ignore-not-found", "--output", "name"); text != "" {
 			return fmt.Errorf("%s is still there", text)
 		}
@@ -535,7 +535,7 @@ func goneLogs(t *testing.T) {
 		t.Errorf("the lines of a deleted pod: %d, %v", len(lines), err)
 	}
 	for _, member := range []string{"alice", "bob"} {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			lines, err := storedLines(member, claimed...)
 			if err == nil && len(lines) != 1 {
 				err = fmt.Errorf("%s finds %d lines of a claim that has ended", member, len(lines))
@@ -564,7 +564,7 @@ func reusedName(t *testing.T) {
 		if _, err := tryKubectl(fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {journal.example.com/tenant: %s}}}", reused, tenant), "create", "--filename", "-"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, time.Minute, func() error { // the account of the pod is made a moment after the namespace
+		eventually(t, func() error { // the account of the pod is made a moment after the namespace
 			_, err := tryKubectl(pod("e2e-writer", tenancy.image, "{}", "sh", "-c", "echo '"+text+"'; sleep 3600"), "create", "--namespace", reused, "--filename", "-")
 			return err
 		})
@@ -608,7 +608,7 @@ func flood(t *testing.T) {
 		return err == nil && strings.Contains(text, "the flood is over")
 	})
 	var lines, distinct int
-	eventually(t, time.Minute, func() (err error) {
+	eventually(t, func() (err error) {
 		lines, distinct, err = counted("bob", "bob", "e2e-flood")
 		if gone := droppedLines(t, "bob") - dropped; err == nil && (gone < written-distinct || gone > written-distinct+1) { // the last line has no number
 			err = fmt.Errorf("%d lines are written, %d found and %d counted as dropped", written, distinct, gone)
@@ -723,7 +723,7 @@ func follow(t *testing.T, args ...string) *followed {
 func (f *followed) heard(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		eventually(t, 90*time.Second, func() error {
+		eventuallyWithin(t, 90*time.Second, func() error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			age, heard := f.age[text]
@@ -788,7 +788,7 @@ func storeAway(t *testing.T) {
 	gone := time.Now()
 	talk(t, "bob", "team-a", "e2e-load", numbered(written, `[ $((i % 500)) -ne 0 ] || sleep 1;`)+"sleep 3600")
 	mustAs(t, "bob", "", "wait", "--for=condition=Ready", "pod/e2e-load", "--namespace", "team-a", "--timeout=3m")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text := kubectl(t, "get", "pods", "--namespace", "journal-logs", "--output", "name"); text != "" {
 			return fmt.Errorf("the store is still there: %s", text)
 		}
@@ -805,7 +805,7 @@ func storeAway(t *testing.T) {
 	scale("1")
 	kubectl(t, "rollout", "status", "statefulset/log-store", "--namespace", "journal-logs", "--timeout=3m")
 	back := time.Now()
-	eventually(t, 90*time.Second, func() error { // the pod writes for 80 s and a little more
+	eventuallyWithin(t, 90*time.Second, func() error { // the pod writes for 80 s and a little more
 		text := mustAs(t, "bob", "", "logs", "e2e-load", "--namespace", "team-a", "--tail", "1")
 		if !strings.Contains(text, fmt.Sprintf("n=%d ", written)) {
 			return fmt.Errorf("the pod is at %.20s", text)

@@ -324,8 +324,14 @@ func (o object) ready() bool {
 	return false
 }
 
-// eventually repeats a check until it holds. If it does not in time, the test fails with the check's last error.
-func eventually(t *testing.T, timeout time.Duration, check func() error) {
+// eventually repeats a check until it holds. If it does not within a minute, the test fails with the check's last error.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	eventuallyWithin(t, time.Minute, check)
+}
+
+// eventuallyWithin is eventually for what takes longer, or must be so by a time.
+func eventuallyWithin(t *testing.T, timeout time.Duration, check func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(timeout); ; time.Sleep(250 * time.Millisecond) {
 		err := check()

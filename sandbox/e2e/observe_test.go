@@ -51,7 +51,7 @@ func TestObserve(t *testing.T) {
 func resourceMetrics(t *testing.T) {
 	mustAs(t, "alice", pod("e2e-top", tenancy.image, "{}"), "apply", "--namespace", "alice", "--filename", "-")
 	start := time.Now()
-	eventually(t, 90*time.Second, func() error {
+	eventuallyWithin(t, 90*time.Second, func() error {
 		text, err := as(t, "alice", "", "top", "pods", "--namespace", "alice")
 		if err != nil { // kubectl keeps for hours which groups there are, and may have asked too early
 			return errors.Join(err, os.RemoveAll(os.Getenv("KUBECACHEDIR")))
@@ -104,7 +104,7 @@ func scaling(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, 4*time.Minute, atLeast(3))
+	eventuallyWithin(t, 4*time.Minute, atLeast(3))
 	t.Logf("a pod is added after %s", time.Since(start).Round(time.Second))
 
 	// One update that leaves the Deployment alone, and one that changes it.
@@ -122,7 +122,7 @@ func scaling(t *testing.T) {
 	// Without autoscaling the number is the stack's, at once. The load ends before, since an autoscaler that sees it adds pods until it
 	// is deleted, after the update of the Deployment.
 	stop()
-	eventually(t, 4*time.Minute, func() error {
+	eventuallyWithin(t, 4*time.Minute, func() error {
 		percent := kubectl(t, "get", "hpa", "api", "--namespace", world.outputs.Namespace,
 			"--output", "jsonpath={.status.currentMetrics[0].resource.current.averageUtilization}")
 		if number, err := strconv.Atoi(percent); err != nil || number > busy/2 {
@@ -141,11 +141,11 @@ func scaling(t *testing.T) {
 	// A pod that is not needed any more is taken away.
 	change(t, original, autoscaling(long, "debug"))
 	stop = burn(t)
-	eventually(t, 4*time.Minute, atLeast(3))
+	eventuallyWithin(t, 4*time.Minute, atLeast(3))
 	stop()
 	change(t, original, autoscaling(short, "debug"))
 	start = time.Now()
-	eventually(t, 4*time.Minute, func() error {
+	eventuallyWithin(t, 4*time.Minute, func() error {
 		if got := replicas(t); got != 2 {
 			return fmt.Errorf("still %d replicas", got)
 		}
@@ -215,7 +215,7 @@ func deadAPI(t *testing.T) {
 	}
 	t.Cleanup(func() { scale("2") })
 	scale("0")
-	eventually(t, time.Minute, available("False"))
+	eventually(t, available("False"))
 	if _, err := readLogs("bob", "--namespace", "bob"); err == nil || !strings.Contains(err.Error(), "the logs cannot be read now") {
 		t.Errorf("without a reader bob is told %v", err)
 	}
@@ -223,7 +223,7 @@ func deadAPI(t *testing.T) {
 	// knew half a minute before. Until then it would not notice.
 	time.Sleep(75 * time.Second)
 	mustAs(t, "bob", "", "delete", "namespaceclaim", "e2e-dead-api", "--namespace", "team-a", "--wait=false")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		reasons := kubectl(t, "get", "namespace", namespace, "--output", `jsonpath={.status.conditions[?(@.status=="True")].reason}`)
 		if !strings.Contains(reasons, "DiscoveryFailed") {
 			return fmt.Errorf("the namespace does not wait for the API group: %q", reasons)
@@ -232,8 +232,8 @@ func deadAPI(t *testing.T) {
 	})
 	scale("2")
 	start := time.Now()
-	eventually(t, 2*time.Minute, available("True"))
-	eventually(t, time.Minute, func() error {
+	eventuallyWithin(t, 2*time.Minute, available("True"))
+	eventually(t, func() error {
 		if text := kubectl(t, "get", "namespace", namespace, "--ignore-not-found", "--output", "name"); text != "" {
 			return fmt.Errorf("%s is still there", text)
 		}

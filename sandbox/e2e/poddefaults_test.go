@@ -87,7 +87,7 @@ func rootImages(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = as(t, "bob", "", "delete", "pod", "e2e-root", "--namespace", "team-a", "--ignore-not-found", "--grace-period=0", "--wait=false")
 	})
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		said := mustAs(t, "bob", "", "get", "pod", "e2e-root", "--namespace", "team-a", "--output", "jsonpath={.status.containerStatuses[0].state.waiting}")
 		if !strings.Contains(said, "CreateContainerConfigError") || !strings.Contains(said, "runAsNonRoot") {
 			return fmt.Errorf("the pod waits for %q", said)

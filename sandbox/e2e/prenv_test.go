@@ -58,7 +58,7 @@ func TestPrEnv(t *testing.T) {
 		if at, _ := environmentOf(t, said); at.Host != first.Host {
 			t.Errorf("it has moved to %s", at)
 		}
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if answer, err := getAt(first, "config.json"); err != nil || !strings.Contains(answer, "Another") {
 				return fmt.Errorf("the page's settings are %q, %w", answer, err)
 			}
@@ -78,7 +78,7 @@ func TestPrEnv(t *testing.T) {
 		if memory := kubectl(t, "get", "pod", "redis-0", "--namespace", namespace, "--output", "jsonpath={.spec.containers[0].resources.limits.memory}"); memory != "112Mi" {
 			t.Errorf("the memory of Redis is %s", memory)
 		}
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if entries, err := getAt(first, "api/entries"); err != nil || !strings.Contains(entries, text) {
 				return fmt.Errorf("the entries are %s, %w", entries, err)
 			}
@@ -95,7 +95,7 @@ func TestPrEnv(t *testing.T) {
 			t.Error(err)
 		}
 		left := readClaim(t, "pr-124").Status.Namespace
-		eventually(t, 5*time.Minute, func() error {
+		eventuallyWithin(t, 5*time.Minute, func() error {
 			if claim := readClaim(t, "pr-124"); claim.Metadata.UID != "" {
 				return errors.New("it is there: " + claim.Status.Message)
 			}
@@ -171,7 +171,7 @@ func getAt(at *url.URL, path string) (string, error) {
 // writeAt writes an entry in an environment, once its Ingress is served.
 func writeAt(t *testing.T, at *url.URL, text string) {
 	t.Helper()
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		status, _, err := sendTo(http.MethodPost, at.JoinPath("api/entries").String(), map[string]string{"text": text})
 		if err == nil && status != http.StatusCreated {
 			err = errors.New(http.StatusText(status))
@@ -195,7 +195,7 @@ func unreachable(t *testing.T, namespace string) {
 	for _, in := range []string{team, "alice"} {
 		kubectl(t, "wait", "--for=condition=Ready", "pod/e2e-asks", "--namespace", in, "--timeout=3m")
 	}
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if answer := asks(team); !strings.Contains(answer, "NOAUTH") {
 			return fmt.Errorf("a pod of the tenant is answered %q", answer)
 		}
@@ -212,7 +212,7 @@ func nothingLeft(t *testing.T, namespace string) {
 	if left := kubectl(t, "get", "namespace", namespace, "--ignore-not-found", "--output", "name"); left != "" {
 		t.Errorf("%s is still there", left)
 	}
-	eventually(t, time.Minute, func() error { // a volume goes after its claim
+	eventually(t, func() error { // a volume goes after its claim
 		if left := kubectl(t, "get", "persistentvolumes", "--output", "jsonpath={.items[*].spec.claimRef.namespace}"); strings.Contains(left, namespace) {
 			return errors.New("a volume is still there")
 		}

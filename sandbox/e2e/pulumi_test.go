@@ -79,7 +79,7 @@ func TestPulumi(t *testing.T) {
 		t.Errorf("the address of the journal is %q", address)
 	}
 	rolledOut(t)
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		status, err := ask(http.MethodGet, "", nil, nil)
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("the page answers %d", status)
@@ -123,7 +123,7 @@ func TestPulumi(t *testing.T) {
 	s.mustRun(t, "mv ../with-team-a Pulumi.dev.yaml")
 
 	s.types(t, page, "Clean up")
-	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
+	eventually(t, func() error { // a namespace ends only after the objects in it
 		if left := ownNamespaces(t); left != "" {
 			return fmt.Errorf("these are left: %s", left)
 		}

@@ -122,7 +122,7 @@ func kubectlAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func() error { // the Ingress controller learns of the pods a little later
+	eventually(t, func() error { // the Ingress controller learns of the pods a little later
 		response, err := web.Post(fmt.Sprintf("http://journal.localhost:%d/api/entries", httpPort), "application/json", bytes.NewReader(body))
 		if err != nil {
 			return err

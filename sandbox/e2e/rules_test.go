@@ -635,7 +635,7 @@ func vendors(t *testing.T) {
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: e2e-own, labels: {journal.example.com/aggregate-to-developer: "true"}},
   rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}]}
 `)
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if text, err := tryKubectl("", "auth", "can-i", "create", "leases.coordination.k8s.io", "--namespace", team, "--as", "bob"); err != nil {
 			return fmt.Errorf("a role with the stack's label is not taken in: %s", text)
 		}

@@ -31,7 +31,7 @@ func TestScale(t *testing.T) {
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if made := len(scaleNamespaces(t)); made < manyTenants/3 {
 			return fmt.Errorf("%d namespaces are made", made)
 		}
@@ -64,7 +64,7 @@ func TestScale(t *testing.T) {
 	for i := 10; i < manyTenants; i++ {
 		want = append(want, scaleName(i))
 	}
-	eventually(t, time.Minute, func() error { // a namespace ends only after the objects in it
+	eventually(t, func() error { // a namespace ends only after the objects in it
 		if got := scaleNamespaces(t); !slices.Equal(got, want) {
 			return fmt.Errorf("the namespaces are %v", got)
 		}

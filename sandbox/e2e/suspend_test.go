@@ -53,7 +53,7 @@ func suspension(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	eventually(t, 90*time.Second, func() error {
+	eventuallyWithin(t, 90*time.Second, func() error {
 		for _, namespace := range namespaces {
 			if running := runningIn(t, namespace); running != "" {
 				return fmt.Errorf("in %s still runs: %s", namespace, running)
@@ -64,7 +64,7 @@ func suspension(t *testing.T) {
 	t.Logf("all pods are gone %s after the update", time.Since(start).Round(100*time.Millisecond))
 
 	// Everything can be read, and nothing written.
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if said := readClaim(t, "e2e-sleeps").Status.Message; !strings.Contains(said, "is suspended with tenant team-a: nothing runs in it") {
 			return fmt.Errorf("the claim says %q", said)
 		}
@@ -78,7 +78,7 @@ func suspension(t *testing.T) {
 	}
 	refused(t, "alice", "", []string{"cannot patch resource"}, "label", "configmap/e2e-kept", "a=b", "--namespace", "team-a")
 	refused(t, "bob", claimManifest("bob", "e2e-more", "1h"), []string{"cannot create resource"}, "create", "--filename", "-")
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if pods := mustAs(t, "bob", "", "get", "budget", "--namespace", "team-a", "--output", "jsonpath={.items[0].status.pods} {.items[0].status.suspended}"); pods != "0/0 true" {
 			return fmt.Errorf("the budget has %s", pods)
 		}
@@ -90,7 +90,7 @@ func suspension(t *testing.T) {
 	}
 	start = time.Now()
 	// A ReplicaSet tries again ever less often, so this takes as long again as the tenant was suspended.
-	eventually(t, 5*time.Minute, func() error {
+	eventuallyWithin(t, 5*time.Minute, func() error {
 		for _, namespace := range namespaces {
 			if runningIn(t, namespace) == "" {
 				return fmt.Errorf("nothing runs in %s", namespace)
@@ -99,7 +99,7 @@ func suspension(t *testing.T) {
 		return nil
 	})
 	t.Logf("the pods are back %s after the update", time.Since(start).Round(100*time.Millisecond))
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		for _, namespace := range namespaces {
 			if text, err := as(t, "bob", "", "rollout", "restart", "deployment/e2e-web", "--namespace", namespace); err != nil {
 				return errors.New(text)

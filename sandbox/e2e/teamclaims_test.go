@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // mayIn waits until a user may do something in a namespace, or may not any more. Without a kubeconfig of their own, the
@@ -14,7 +13,7 @@ import (
 func mayIn(t *testing.T, user, namespace string, may bool, args ...string) {
 	t.Helper()
 	args = append(args, "--namespace", namespace)
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		var text string
 		var err error
 		if tenancy.config[user] != "" {
@@ -84,7 +83,7 @@ func teamClaims(t *testing.T) {
 		for _, kind := range []string{"pods", "secrets"} {
 			mayIn(t, "bob", mine, false, "get", kind)
 		}
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if owner := kubectl(t, "get", "namespace", mine, "--output", `jsonpath={.metadata.annotations.journal\.example\.com/owner}`); owner != "alice" {
 				return fmt.Errorf("the namespace says that its owner is %q", owner)
 			}
@@ -96,7 +95,7 @@ func teamClaims(t *testing.T) {
 // takenOver checks that the claim of a member who was removed is nobody's, that it says what to do, and that alice can do it.
 func takenOver(t *testing.T, claim, namespace string) {
 	t.Helper()
-	eventually(t, time.Minute, func() error {
+	eventually(t, func() error {
 		if message := readClaim(t, claim).Status.Message; !strings.Contains(message, `so nobody has rights in this one; an owner of namespace "team-a" may take it over: write spec.owner`) {
 			return fmt.Errorf("the claim of somebody who was removed says %q", message)
 		}

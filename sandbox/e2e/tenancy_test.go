@@ -260,7 +260,7 @@ func networkPolicies(t *testing.T) {
 		return strings.TrimSpace(answer)
 	}
 	for _, user := range users {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if answer := ping(user, address[user]); answer != "PONG" {
 				return fmt.Errorf("a pod of %s asks one beside it and gets %q", user, answer)
 			}
@@ -338,7 +338,7 @@ func removal(t *testing.T) {
 		{"get", "pods", "--namespace", "team-a"}, {"get", "pods", "--namespace", "bob"}, {"get", "pods", "--namespace", claimed}, {"get", "namespaces"},
 		{"create", "configmap", "e2e-locked-out", "--namespace", "team-a"}, {"delete", "namespaceclaim", "e2e-left", "--namespace", "team-a"},
 	} {
-		eventually(t, time.Minute, func() error {
+		eventually(t, func() error {
 			if text, err := as(t, "bob", "", args...); err == nil || !strings.Contains(strings.ToLower(text), "forbidden") {
 				return fmt.Errorf("bob is removed, and kubectl %s says %q", strings.Join(args, " "), text)
 			}

@@ -68,7 +68,7 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 	said := s.mustRun(t, "echo "+url+" | "+set+"alerts.webhook' --secret && "+set+"alerts.alertmanagerImage' "+image+" && "+
 		set+"alerts.for' 1 && "+set+"store.interval' 10 && "+pulumiUp)
 	start := time.Now()
-	eventually(t, 4*time.Minute, func() error {
+	eventuallyWithin(t, 4*time.Minute, func() error {
 		posts := kubectl(t, "logs", "hook", "--namespace", namespace)
 		for _, part := range []string{"POST /e2e-token ", `"status":"firing"`, `"alertname":"QuotaNearlyFull"`, `"namespace":"` + namespace + `"`} {
 			if !strings.Contains(posts, part) {
