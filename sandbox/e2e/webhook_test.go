@@ -11,8 +11,8 @@ import (
 	"example.com/journal/sandbox/node"
 )
 
-// webhook types how a person has alerts posted with Pulumi, to a pod that prints what it is sent. That pod's own namespace has an
-// alert: its quota has room for one pod.
+// webhook types how a person has alerts posted with Pulumi, to NGINX, which prints what it is sent. NGINX's own namespace has an alert:
+// its quota has room for one pod.
 func webhook(t *testing.T, s *shell, n *node.Node) {
 	t.Helper()
 	const (
@@ -22,6 +22,8 @@ func webhook(t *testing.T, s *shell, n *node.Node) {
 		set       = "pulumi config set --path 'journal:metrics."
 	)
 	t.Cleanup(func() { kubectl(t, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=3m") })
+	nginx := kubectl(t, "get", "deployment", "frontend", "--namespace", world.outputs.Namespace,
+		"--output", "jsonpath={.spec.template.spec.containers[0].image}")
 	kubectlApply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
@@ -54,10 +56,24 @@ apiVersion: v1
 kind: Service
 metadata: {name: hook, namespace: %[1]s}
 spec: {selector: {app: hook}, ports: [{port: 9000}]}
-`, namespace))
-	startIn(t, namespace, receiver(kubectl(t, "get", "deployment", "frontend", "--namespace", world.outputs.Namespace,
-		"--output", "jsonpath={.spec.template.spec.containers[0].image}")))
-	kubectl(t, "wait", "--for=condition=Ready", "pod/hook", "--namespace", namespace, "--timeout=3m")
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: hook, namespace: %[1]s}
+spec:
+  selector: {matchLabels: {app: hook}}
+  template:
+    metadata: {labels: {app: hook}}
+    spec:
+      containers:
+      - name: main
+        image: %[2]s
+        command: [/usr/sbin/nginx, -e, stderr, -g, daemon off;, -c, /config/nginx.conf]
+        securityContext: {runAsNonRoot: true, runAsUser: 10001, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
+        volumeMounts: [{name: config, mountPath: /config}]
+      volumes: [{name: config, configMap: {name: hook}}]
+`, namespace, nginx))
+	kubectl(t, "rollout", "status", "deployment/hook", "--namespace", namespace, "--timeout=3m")
 	t.Cleanup(func() {
 		if t.Failed() {
 			said, _ := tryKubectl("", "logs", "metrics-store-0", "--namespace", "journal-metrics", "--all-containers", "--prefix", "--tail=20")
@@ -69,7 +85,7 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 		set+"alerts.for' 1 && "+set+"store.interval' 10 && "+pulumiUp)
 	start := time.Now()
 	eventuallyWithin(t, 4*time.Minute, func() error {
-		posts := kubectl(t, "logs", "hook", "--namespace", namespace)
+		posts := kubectl(t, "logs", "deployment/hook", "--namespace", namespace)
 		for _, part := range []string{"POST /e2e-token ", `"status":"firing"`, `"alertname":"QuotaNearlyFull"`, `"namespace":"` + namespace + `"`} {
 			if !strings.Contains(posts, part) {
 				return fmt.Errorf("no %s in what was posted:\n%s", part, posts)
@@ -93,12 +109,4 @@ spec: {selector: {app: hook}, ports: [{port: 9000}]}
 	if containers := kubectl(t, "get", "pod", "metrics-store-0", "--namespace", "journal-metrics", "--output", "jsonpath={.spec.containers[*].name}"); containers != "metrics-store vmalert" {
 		t.Errorf("without a webhook the store's pod has %s", containers)
 	}
-}
-
-// receiver is NGINX with the configuration of the ConfigMap hook: it prints what is posted to it, and takes everything.
-func receiver(image string) string {
-	manifest := pod("hook", image, "{}", "/usr/sbin/nginx", "-e", "stderr", "-g", "daemon off;", "-c", "/config/nginx.conf")
-	manifest = strings.Replace(manifest, "{name: hook}", "{name: hook, labels: {app: hook}}", 1)
-	return strings.Replace(manifest, "    resources: {}\n", "    resources: {}\n    volumeMounts: [{name: config, mountPath: /config}]\n", 1) +
-		"  volumes: [{name: config, configMap: {name: hook}}]\n"
 }
